@@ -1,0 +1,107 @@
+//! Addresses and regions. Guest and host addresses are different types; only the ledger turns one into the other.
+
+use core::fmt;
+
+pub use bulkhead_abi::PAGE_SIZE;
+
+use crate::refused::Refused;
+use bulkhead_abi::code;
+
+/// Host physical address.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Ord, PartialOrd)]
+pub struct Hpa(pub u64);
+
+/// Guest physical address (intermediate physical address, IPA).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Ord, PartialOrd)]
+pub struct Gpa(pub u64);
+
+/// An address of either kind.
+pub trait Address: Copy + Ord + fmt::Debug {
+    /// Makes one from its number.
+    fn new(value: u64) -> Self;
+    /// Returns its number.
+    fn get(self) -> u64;
+}
+
+impl Address for Hpa {
+    fn new(value: u64) -> Self {
+        Self(value)
+    }
+    fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl Address for Gpa {
+    fn new(value: u64) -> Self {
+        Self(value)
+    }
+    fn get(self) -> u64 {
+        self.0
+    }
+}
+
+/// A range of addresses: not empty, not wrapping, its end is representable.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Region<A> {
+    base: A,
+    size: u64,
+}
+
+impl<A: Address> Region<A> {
+    /// Checks and makes a region of `size` bytes.
+    ///
+    /// # Errors
+    /// `EMPTY`, `WRAPS`.
+    pub fn new(base: A, size: u64) -> Result<Self, Refused> {
+        if size == 0 {
+            return Err(Refused::new(code::EMPTY, base.get(), 0));
+        }
+        match base.get().checked_add(size) {
+            Some(_) => Ok(Self { base, size }),
+            None => Err(Refused::new(code::WRAPS, base.get(), size)),
+        }
+    }
+
+    /// Same, in whole pages.
+    ///
+    /// # Errors
+    /// `EMPTY`, `WRAPS`, `UNALIGNED`.
+    pub fn pages(base: A, size: u64) -> Result<Self, Refused> {
+        let region = Self::new(base, size)?;
+        if base.get() % PAGE_SIZE != 0 || size % PAGE_SIZE != 0 {
+            return Err(Refused::new(code::UNALIGNED, base.get(), size));
+        }
+        Ok(region)
+    }
+
+    /// Lowest address.
+    pub fn base(&self) -> A {
+        self.base
+    }
+
+    /// Bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// First address behind it.
+    pub fn end(&self) -> A {
+        A::new(self.base.get() + self.size)
+    }
+
+    /// Tells whether the address lies in it.
+    pub fn contains(&self, address: A) -> bool {
+        self.base <= address && address < self.end()
+    }
+
+    /// Tells whether all of `other` lies in it.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.base <= other.base && other.end() <= self.end()
+    }
+
+    /// Tells whether they share an address.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.base < other.end() && other.base < self.end()
+    }
+}

@@ -1,0 +1,107 @@
+//! Identities: CPUs, cells, interrupts. Checked once, then carried in the type.
+
+use bulkhead_abi::{MAX_CELLS, MAX_CPUS};
+
+/// Index of a CPU in the system blob's list.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
+pub struct CpuId(u8);
+
+impl CpuId {
+    /// Returns `None` from [`MAX_CPUS`] on.
+    pub const fn new(index: usize) -> Option<Self> {
+        if index < MAX_CPUS { Some(Self(index as u8)) } else { None }
+    }
+
+    /// Index into arrays of `MAX_CPUS`.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Index of a cell; 0 is the root cell.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
+pub struct CellId(u8);
+
+impl CellId {
+    /// The Linux that was running.
+    pub const ROOT: Self = Self(0);
+
+    /// Returns `None` from [`MAX_CELLS`] on.
+    pub const fn new(index: usize) -> Option<Self> {
+        if index < MAX_CELLS { Some(Self(index as u8)) } else { None }
+    }
+
+    /// Index into arrays of `MAX_CELLS`.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Affinity fields of MPIDR_EL1: Aff3 in bits 39:32, Aff2 to Aff0 in 23:0 (Arm ARM DDI 0487, `MPIDR_EL1`).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Mpidr(u64);
+
+impl Mpidr {
+    /// Affinity bits of the register.
+    pub const MASK: u64 = 0xff_00ff_ffff;
+
+    /// Takes the affinity out of a register value, a device tree's `reg`, or a PSCI target.
+    pub const fn from_bits(value: u64) -> Self {
+        Self(value & Self::MASK)
+    }
+
+    /// The affinity, at its places in the register.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+/// A shared peripheral interrupt.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
+pub struct Spi(u16);
+
+impl Spi {
+    /// INTIDs of SPIs run from 32 to 1019 (Arm IHI 0069, INTIDs).
+    pub const fn new(intid: u16) -> Option<Self> {
+        if matches!(intid, 32..=1019) { Some(Self(intid)) } else { None }
+    }
+
+    /// Its INTID.
+    pub const fn intid(self) -> u16 {
+        self.0
+    }
+}
+
+/// A set of interrupts below 1024, a bit each, in words as the distributor has them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SpiSet([u32; 32]);
+
+impl SpiSet {
+    /// No interrupt.
+    pub const EMPTY: Self = Self([0; 32]);
+
+    /// Adds one.
+    pub fn insert(&mut self, spi: Spi) {
+        self.0[usize::from(spi.intid() / 32)] |= 1 << (spi.intid() % 32);
+    }
+
+    /// Takes one out.
+    pub fn remove(&mut self, spi: Spi) {
+        self.0[usize::from(spi.intid() / 32)] &= !(1 << (spi.intid() % 32));
+    }
+
+    /// Tells whether it is in.
+    pub fn contains(&self, spi: Spi) -> bool {
+        self.word(usize::from(spi.intid() / 32)) & (1 << (spi.intid() % 32)) != 0
+    }
+
+    /// Bits of INTIDs `32 * index ..`; 0 beyond the last word.
+    pub fn word(&self, index: usize) -> u32 {
+        self.0.get(index).copied().unwrap_or(0)
+    }
+
+    /// Its members, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Spi> + '_ {
+        (32..1020).filter_map(Spi::new).filter(|spi| self.contains(*spi))
+    }
+}

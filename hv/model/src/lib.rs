@@ -1,0 +1,13 @@
+//! Every decision of Bulkhead: who owns what, what a trap means, what a call answers.
+//!
+//! One rule: functions of values that return values. No register, no memory access, no `unsafe`; so everything here
+//! is tested on the host. `hv/el2` acts on the answers, the command line makes the same checks before EL2 hears of a thing.
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod addr;
+pub mod id;
+pub mod refused;
