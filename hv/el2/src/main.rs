@@ -1,0 +1,3 @@
+//! The EL2 image.
+#![no_std]
+#![no_main]
