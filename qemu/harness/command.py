@@ -1,0 +1,80 @@
+"""The QEMU command line of a run: the machine's arguments, and where its consoles and channels lead."""
+
+import os
+import subprocess
+
+# Sockets and logs are named relative to the run's folder, QEMU's working folder: a socket's path has 108 bytes at most.
+CHANNELS = ("console", "uart1", "script", "control", "qmp")
+OWN_MONITOR = "monitor.sock"
+
+
+def harness(run, repo):
+    """Returns the command whose consoles and channels are sockets that the harness listens on."""
+    logs = {"console": "console.log", "uart1": run.uart1 or "uart1.log"}
+    chardevs = []
+    for name in CHANNELS:
+        log = f",logfile={_escaped(logs[name])}" if name in logs else ""
+        chardevs += ["-chardev", f"socket,id={name},path={name}.sock{log}"]
+    # One more monitor, for people and benches.
+    chardevs += ["-chardev", f"socket,id=monitor,path={OWN_MONITOR},server=on,wait=off",
+                 "-mon", "chardev=qmp,mode=control", "-mon", "chardev=monitor,mode=control"]
+    return _machine(run, repo) + chardevs
+
+
+def by_hand(run, repo):
+    """Returns a command of the same guest for a terminal: its console there, the other channels in files."""
+    files = []
+    for name in ("uart1", "script", "control"):
+        files += ["-chardev", f"file,id={name},path={_escaped(os.path.join(run.run_dir, name + '.log'))}"]
+    return _machine(run, repo) + ["-chardev", "stdio,id=console,mux=on,signal=off", "-mon", "console"] + files
+
+
+def _machine(run, repo):
+    kernel = os.path.join(repo, "target/kernels", run.kernel, "Image")
+    board = run.machine["qemu"] + ["-cpu", run.cpu, "-smp", str(run.cpus), "-m", run.memory]
+    command = ["qemu-system-aarch64", *board, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+               "-kernel", kernel, "-initrd", os.path.join(run.run_dir, "initrd"), "-append", _append(run)]
+    if run.overlay:
+        command += ["-dtb", _overlaid(run, board)]
+    for serial in run.machine["serials"]:
+        command += ["-serial", f"chardev:{serial}"]
+    command += ["-device", run.machine["control"]]
+    for number, name in enumerate(("script", "control"), start=1):
+        command += ["-device", f"virtserialport,chardev={name},nr={number},name={name}"]
+    if run.icount:
+        command += ["-icount", "shift=0,sleep=off"]
+    return command + run.qemu_arg
+
+
+def _append(run):
+    """The kernel's arguments: a script's console is complete and any oops ends it, a person's is quiet."""
+    words = [run.machine["append"], "panic=-1", "oops=panic" if run.script else "quiet"]
+    if not run.kvm:
+        words.append("kvm-arm.mode=none")
+    return " ".join(words + [run.append]).strip()
+
+
+def _overlaid(run, board):
+    """Returns the path of the board's own tree with the run's overlays applied."""
+    tree = os.path.join(run.run_dir, "board.dtb")
+    dump = [*board, "-nodefaults", "-display", "none"]
+    dump[1] += f",dumpdtb={_escaped(tree)}"
+    # The number of serial lines changes the tree.
+    for _ in run.machine["serials"]:
+        dump += ["-serial", "null"]
+    _tool("qemu-system-aarch64", *dump)
+    for number, source in enumerate(run.overlay):
+        overlay = os.path.join(run.run_dir, f"overlay{number}.dtbo")
+        _tool("dtc", "-@", "-q", "-I", "dts", "-O", "dtb", "-o", overlay, source)
+        _tool("fdtoverlay", "-i", tree, "-o", tree + ".new", overlay)
+        os.replace(tree + ".new", tree)
+    return tree
+
+
+def _tool(*command):
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def _escaped(path):
+    """QEMU's option syntax: a comma in a value is written twice."""
+    return path.replace(",", ",,")

@@ -1,0 +1,182 @@
+"""Follows a guest from its start to its end: what it prints, what it asks for, how it ended."""
+
+import os
+import re
+import selectors
+import sys
+import time
+
+from guest import Ended
+
+PANIC = re.compile(rb"Kernel panic - not syncing: ?([^\r\n]*)")
+PANIC_GRACE_S = 2  # for the rest of its message
+WINDOW_NAME = re.compile(r"[A-Za-z0-9._-]+")
+
+TIMED_OUT = 124
+FAILED = 125
+
+
+class Session:
+    """One guest's life. `screen` shows its consoles, `output` takes what its script prints (bytes)."""
+
+    def __init__(self, run, guest, screen, output):
+        self._run, self._guest, self._screen, self._output = run, guest, screen, output
+        self._mark = b"%s " % run.mark.encode()
+        self._script_tail = b""
+        self._control_line = b""
+        self._console_tail = b""
+        self._deadline = time.monotonic() + run.timeout if run.timeout else None
+        self._timeout_means = (TIMED_OUT, f"no end after {run.timeout:g} s" if run.timeout else "")
+        self._ended_by = None  # the reason in QEMU's SHUTDOWN event
+        self._outcome = None
+        self._selector = selectors.DefaultSelector()
+        readers = {"console": self._console, "uart1": self._uart1, "script": self._script,
+                   "control": self._control, "qmp": None}
+        for name, reader in readers.items():
+            self._selector.register(guest.channels[name], selectors.EVENT_READ, reader)
+
+    def follow(self):
+        """Returns (exit status, reason or None) when the guest has ended or its script has."""
+        self._screen.start(self._selector)
+        while self._outcome is None:
+            wait_s = None if self._deadline is None else max(0, self._deadline - time.monotonic())
+            if wait_s == 0:
+                return self._timeout_means
+            for key, _ in self._selector.select(wait_s):
+                self._read(key)
+        return self._outcome
+
+    def _read(self, key):
+        if key.data is None:
+            self._events()
+        elif key.data == "keyboard":
+            typed = self._screen.keyboard()
+            if typed is None:
+                self._outcome = (0, None)
+            elif typed:
+                self._guest.channels["console"].sendall(typed)
+        else:
+            try:
+                part = key.fileobj.recv(65536)
+            except ConnectionResetError:
+                part = b""
+            if part:
+                key.data(part)
+            else:
+                self._selector.unregister(key.fileobj)
+
+    def _events(self):
+        """Notes why the guest stops; a monitor without events has closed, and QEMU with it."""
+        events = self._guest.qmp_events()
+        for event in events:
+            if event["event"] == "SHUTDOWN":
+                self._ended_by = event["data"]["reason"]
+        if not events:
+            self._drain()
+            self._outcome = self._outcome or self._end()
+
+    def _drain(self):
+        """Reads what QEMU left in the sockets when it ended."""
+        for key in list(self._selector.get_map().values()):
+            if callable(key.data):
+                key.fileobj.settimeout(1)
+                try:
+                    while part := key.fileobj.recv(65536):
+                        key.data(part)
+                except OSError:
+                    pass
+
+    def _end(self):
+        """Judges an end of QEMU that no script's status came before."""
+        if panic := PANIC.search(self._console_tail):
+            return FAILED, f"the guest panicked: {panic[1].decode(errors='replace')}"
+        expected = {"poweroff": "guest-shutdown", "reboot": "guest-reset"}.get(self._run.expect)
+        if self._ended_by is None:
+            return FAILED, f"QEMU ended by itself, status {self._guest.process.wait()}"
+        if self._ended_by == expected:
+            return 0, None
+        if not self._run.script and self._ended_by == "guest-shutdown":
+            return 0, None
+        return FAILED, f"the guest ended without a status: {self._ended_by}"
+
+    def _console(self, part):
+        self._screen.console(part)
+        self._console_tail = (self._console_tail + part)[-4096:]
+        if self._run.script and PANIC.search(self._console_tail):
+            self._timeout_means = self._end()
+            grace = time.monotonic() + PANIC_GRACE_S
+            self._deadline = min(self._deadline or grace, grace)
+
+    def _uart1(self, part):
+        self._screen.uart1(part)
+
+    def _script(self, part):
+        """Passes on what the script prints, up to the line with its status."""
+        text = self._script_tail + part
+        at = text.find(self._mark)
+        if at >= 0:
+            status = text[at + len(self._mark):]
+            if b"\n" in status:
+                self._output(text[:at])
+                self._outcome = self._status(int(status.split(b"\n")[0]))
+                text = b""
+        # The beginning of a mark may be the end of what came.
+        keep = len(text) - at if at >= 0 else min(len(text), len(self._mark))
+        while at < 0 and keep and not self._mark.startswith(text[-keep:]):
+            keep -= 1
+        self._output(text[:len(text) - keep])
+        self._script_tail = text[len(text) - keep:] if keep else b""
+
+    def _status(self, status):
+        if self._run.expect != "status":
+            return FAILED, f"the script ended with {status}, without the {self._run.expect} expected"
+        return status, None
+
+    def _control(self, part):
+        self._control_line += part
+        while b"\n" in self._control_line:
+            line, self._control_line = self._control_line.split(b"\n", 1)
+            words = line.decode(errors="replace").split()
+            if words == ["ready"]:
+                self._screen.ready()
+            else:
+                self._guest.channels["control"].sendall(self._request(words).encode() + b"\n")
+
+    def _request(self, words):
+        """Executes a request of the guest and returns the answer: `ok` or what is wrong."""
+        try:
+            match words:
+                case ["log", "on", name]:
+                    return self._log_on(name)
+                case ["log", "off"]:
+                    return self._guest.monitor("log none").strip() or "ok"
+        except Ended as error:
+            return str(error)
+        return f"unknown request: {' '.join(words)}"
+
+    def _log_on(self, name):
+        folder = self._run.int_log
+        if not folder:
+            return "qemu/run was not given --int-log"
+        if not WINDOW_NAME.fullmatch(name):
+            return f"not a name for a log: {name}"
+        path = os.path.join(folder, f"{name}.log")
+        if os.path.exists(path):
+            return f"a log named {name} is there already"
+        problem = self._guest.monitor(f"logfile {path}") + self._guest.monitor("log int")
+        return problem.strip() or "ok"
+
+
+def tail(path, count=40):
+    """Returns the last lines of a console's log."""
+    try:
+        with open(path, "rb") as file:
+            lines = file.read().decode(errors="replace").splitlines()
+    except FileNotFoundError:
+        return ""
+    return "\n".join(lines[-count:])
+
+
+def complain(text):
+    """Prints a line for people."""
+    print(f"qemu/run: {text}", file=sys.stderr, flush=True)
