@@ -49,7 +49,7 @@ codes! {
     MEMORY_ABSENT = 27,
     /// A device window lies in RAM. a: address.
     DEVICE_IN_RAM = 28,
-    /// A device window covers the interrupt controller. a: address.
+    /// A device window, or what the cell would see there, covers the interrupt controller. a: address.
     DEVICE_IS_GIC = 29,
     /// The pool has no free range of this size. a: size wanted, b: largest free range, bytes.
     POOL_FULL = 30,
@@ -61,7 +61,7 @@ codes! {
     CPU_OF_LINUX = 33,
     /// It is the root cell's last CPU. a: MPIDR.
     LAST_CPU = 34,
-    /// A CPU is listed twice, or a cell has none. a: MPIDR.
+    /// A CPU is listed twice. a: MPIDR.
     CPU_TWICE = 35,
     /// Not an SPI, or the distributor has no such one. a: INTID.
     NO_SUCH_SPI = 36,
@@ -79,6 +79,12 @@ codes! {
     ENTRY_OUTSIDE = 42,
     /// The device window belongs to another cell. a: address, b: cell id.
     DEVICE_OF_CELL = 43,
+    /// No CPU is listed.
+    NO_CPU = 44,
+    /// A cell lists no memory.
+    NO_RAM = 45,
+    /// An SPI is listed twice. a: INTID.
+    SPI_TWICE = 46,
     /// Too little memory for the hypervisor. a: bytes given, b: bytes needed.
     HV_MEMORY_TOO_SMALL = 50,
     /// The hypervisor's own pages are used up. a: pages wanted, b: pages free.

@@ -114,6 +114,7 @@ pub struct Status {
 /// Type byte of the ioctl numbers.
 pub const IOCTL_TYPE: u32 = 0xb4;
 
+#[expect(clippy::cast_possible_truncation, reason = "asserted in the function")]
 const fn iowr(number: u32, size: usize) -> u32 {
     assert!(size < 1 << 14);
     (3 << 30) | ((size as u32) << 16) | (IOCTL_TYPE << 8) | number

@@ -69,7 +69,7 @@ impl<A: Address> Region<A> {
     /// `EMPTY`, `WRAPS`, `UNALIGNED`.
     pub fn pages(base: A, size: u64) -> Result<Self, Refused> {
         let region = Self::new(base, size)?;
-        if base.get() % PAGE_SIZE != 0 || size % PAGE_SIZE != 0 {
+        if !base.get().is_multiple_of(PAGE_SIZE) || !size.is_multiple_of(PAGE_SIZE) {
             return Err(Refused::new(code::UNALIGNED, base.get(), size));
         }
         Ok(region)
@@ -103,5 +103,21 @@ impl<A: Address> Region<A> {
     /// Tells whether they share an address.
     pub fn overlaps(&self, other: &Self) -> bool {
         self.base < other.end() && other.base < self.end()
+    }
+
+    /// Returns the first address that they share.
+    pub fn overlap(&self, other: &Self) -> Option<A> {
+        self.overlaps(other).then(|| self.base.max(other.base))
+    }
+
+    /// Checks that all of it is addressed by `bits` bits.
+    ///
+    /// # Errors
+    /// `WRAPS`.
+    pub fn below(&self, bits: u8) -> Result<(), Refused> {
+        match (self.end().get() - 1).checked_shr(bits.into()) {
+            None | Some(0) => Ok(()),
+            Some(_) => Err(Refused::new(code::WRAPS, self.base.get(), self.size)),
+        }
     }
 }

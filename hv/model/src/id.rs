@@ -8,6 +8,7 @@ pub struct CpuId(u8);
 
 impl CpuId {
     /// Returns `None` from [`MAX_CPUS`] on.
+    #[expect(clippy::cast_possible_truncation, reason = "compared with the limit")]
     pub const fn new(index: usize) -> Option<Self> {
         if index < MAX_CPUS { Some(Self(index as u8)) } else { None }
     }
@@ -27,6 +28,7 @@ impl CellId {
     pub const ROOT: Self = Self(0);
 
     /// Returns `None` from [`MAX_CELLS`] on.
+    #[expect(clippy::cast_possible_truncation, reason = "compared with the limit")]
     pub const fn new(index: usize) -> Option<Self> {
         if index < MAX_CELLS { Some(Self(index as u8)) } else { None }
     }
@@ -80,6 +82,14 @@ impl SpiSet {
     /// No interrupt.
     pub const EMPTY: Self = Self([0; 32]);
 
+    /// Every SPI.
+    pub const ALL: Self = {
+        let mut words = [u32::MAX; 32];
+        words[0] = 0; // SGIs and PPIs.
+        words[31] = 0x0fff_ffff; // INTIDs 1020 to 1023 are special.
+        Self(words)
+    };
+
     /// Adds one.
     pub fn insert(&mut self, spi: Spi) {
         self.0[usize::from(spi.intid() / 32)] |= 1 << (spi.intid() % 32);
@@ -88,6 +98,13 @@ impl SpiSet {
     /// Takes one out.
     pub fn remove(&mut self, spi: Spi) {
         self.0[usize::from(spi.intid() / 32)] &= !(1 << (spi.intid() % 32));
+    }
+
+    /// Takes out all that are in `others`.
+    pub fn remove_all(&mut self, others: &Self) {
+        for (word, other) in self.0.iter_mut().zip(&others.0) {
+            *word &= !other;
+        }
     }
 
     /// Tells whether it is in.

@@ -9,5 +9,7 @@
 extern crate std;
 
 pub mod addr;
+pub mod blob;
 pub mod id;
+pub mod ledger;
 pub mod refused;

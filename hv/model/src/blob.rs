@@ -1,0 +1,287 @@
+//! The two blobs that the command line compiles and EL2 checks: the system's and a cell's. The one definition of both.
+//!
+//! One rule: [`SystemConfig::decode`] and [`CellConfig::decode`] take hostile bytes; what they return is well formed in
+//! itself (lengths, alignments, names, ids). Whether it may be had is the [`crate::ledger`]'s question.
+//!
+//! Both are words of 64 bits, little-endian: magic, [`ABI_VERSION`], length of the whole in bytes, fixed fields, then
+//! lists, each as a count and its entries. Nothing follows the last entry.
+
+mod words;
+
+use core::fmt;
+
+use arrayvec::ArrayVec;
+use bulkhead_abi::{ABI_VERSION, MAX_CPUS, NAME_SIZE, code};
+
+use crate::addr::{Address, Gpa, Hpa, Region};
+use crate::id::{Mpidr, Spi};
+use crate::refused::Refused;
+use words::{Reader, Writer};
+
+/// First word of a system blob.
+const SYSTEM_MAGIC: u64 = u64::from_le_bytes(*b"BHSYSTEM");
+/// First word of a cell blob.
+const CELL_MAGIC: u64 = u64::from_le_bytes(*b"BHCELL\0\0");
+
+/// Most regions of redistributors on a board.
+pub const MAX_GICRS: usize = 8;
+/// Most ranges of RAM on a board.
+pub const MAX_RAM: usize = 32;
+/// Most memory regions of a cell.
+pub const MAX_MEMORY: usize = 8;
+/// Most device windows of a cell.
+pub const MAX_DEVICES: usize = 32;
+/// Most interrupts of a cell.
+pub const MAX_SPIS: usize = 128;
+
+/// Bytes of the largest blob of either kind: room for [`SystemConfig::encode`] and [`CellConfig::encode`].
+pub const MAX_SIZE: usize = {
+    let system = 3 + 3 + (1 + 2 * MAX_GICRS) + (1 + 2 * MAX_CPUS) + (1 + 2 * MAX_RAM);
+    let cell = 3 + NAME_WORDS + (1 + MAX_CPUS) + (1 + 4 * MAX_MEMORY) + (1 + 3 * MAX_DEVICES) + (1 + MAX_SPIS);
+    8 * if system > cell { system } else { cell }
+};
+const NAME_WORDS: usize = NAME_SIZE / 8;
+
+/// How to call the board's PSCI firmware.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Conduit {
+    /// There is none.
+    None,
+    /// By `smc #0`.
+    Smc,
+    /// By `hvc #0`.
+    Hvc,
+}
+
+/// A CPU of the board.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct CpuConfig {
+    /// Its affinity.
+    pub mpidr: Mpidr,
+    /// Linux runs on it at enable.
+    pub online: bool,
+}
+
+/// The board, as far as EL2 has to know it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SystemConfig {
+    /// The distributor.
+    pub gicd: Region<Hpa>,
+    /// The redistributors.
+    pub gicrs: ArrayVec<Region<Hpa>, MAX_GICRS>,
+    /// Every CPU; [`crate::id::CpuId`] counts along this list.
+    pub cpus: ArrayVec<CpuConfig, MAX_CPUS>,
+    /// The RAM of the device tree's memory nodes.
+    pub ram: ArrayVec<Region<Hpa>, MAX_RAM>,
+    /// How firmware is called.
+    pub psci: Conduit,
+}
+
+impl SystemConfig {
+    /// Writes the blob and returns its length, bytes.
+    ///
+    /// # Errors
+    /// `BAD_LENGTH` when `out` is too short; [`MAX_SIZE`] always suffices.
+    pub fn encode(&self, out: &mut [u8]) -> Result<usize, Refused> {
+        let mut w = Writer::new(out, SYSTEM_MAGIC);
+        w.region(self.gicd);
+        w.word(match self.psci {
+            Conduit::None => 0,
+            Conduit::Smc => 1,
+            Conduit::Hvc => 2,
+        });
+        w.list(&self.gicrs, |w, region| w.region(*region));
+        w.list(&self.cpus, |w, cpu| w.words(&[cpu.mpidr.get(), cpu.online.into()]));
+        w.list(&self.ram, |w, region| w.region(*region));
+        w.finish()
+    }
+
+    /// Checks and reads a blob.
+    ///
+    /// # Errors
+    /// `BAD_MAGIC`, `BAD_VERSION`, `BAD_LENGTH`, `BAD_CONTENT`, `TOO_MANY`, `EMPTY`, `WRAPS`, `UNALIGNED`.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Refused> {
+        let mut r = Reader::new(bytes, SYSTEM_MAGIC)?;
+        let gicd = r.region()?;
+        let psci = r.checked(|word| match word {
+            0 => Some(Conduit::None),
+            1 => Some(Conduit::Smc),
+            2 => Some(Conduit::Hvc),
+            _ => None,
+        })?;
+        let gicrs = r.list(Reader::region)?;
+        let cpus = r.list(|r| Ok(CpuConfig { mpidr: r.mpidr()?, online: r.flag()? }))?;
+        let ram = r.list(Reader::region)?;
+        r.finish()?;
+        Ok(Self { gicd, gicrs, cpus, ram, psci })
+    }
+}
+
+/// A cell's name: letters, digits, `-`, `_` and `.`; at least one, at most [`NAME_SIZE`]` - 1`; padded with zeros.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub struct Name([u8; NAME_SIZE]);
+
+impl Name {
+    /// The root cell's; no other cell may have it.
+    pub const ROOT: Self = {
+        let mut bytes = [0; NAME_SIZE];
+        (bytes[0], bytes[1], bytes[2], bytes[3]) = (b'r', b'o', b'o', b't');
+        Self(bytes)
+    };
+
+    /// Checks a name.
+    ///
+    /// # Errors
+    /// `BAD_NAME`.
+    pub fn new(name: &str) -> Result<Self, Refused> {
+        let mut bytes = [0; NAME_SIZE];
+        match bytes.get_mut(..name.len()) {
+            Some(start) => start.copy_from_slice(name.as_bytes()),
+            None => return Err(Refused::new(code::BAD_NAME, 0, 0)),
+        }
+        Self::from_bytes(bytes)
+    }
+
+    /// Checks a name padded with zeros.
+    ///
+    /// # Errors
+    /// `BAD_NAME`.
+    pub fn from_bytes(bytes: [u8; NAME_SIZE]) -> Result<Self, Refused> {
+        let length = bytes.iter().position(|byte| *byte == 0).unwrap_or(NAME_SIZE);
+        let (name, padding) = bytes.split_at(length);
+        let is_good = !name.is_empty()
+            && !padding.is_empty()
+            && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
+            && padding.iter().all(|byte| *byte == 0);
+        if is_good { Ok(Self(bytes)) } else { Err(Refused::new(code::BAD_NAME, 0, 0)) }
+    }
+
+    /// The name padded with zeros.
+    pub const fn bytes(&self) -> &[u8; NAME_SIZE] {
+        &self.0
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        let length = self.0.iter().position(|byte| *byte == 0).unwrap_or(NAME_SIZE);
+        self.0.get(..length).and_then(|name| str::from_utf8(name).ok()).unwrap_or("")
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+/// Where a cell's memory comes from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Placement {
+    /// Anywhere in the pool.
+    Pool,
+    /// This part of the pool.
+    At(Hpa),
+}
+
+/// A memory region of a cell: whole pages.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct MemoryConfig {
+    /// Where the cell sees it.
+    pub gpa: Gpa,
+    /// Where it comes from.
+    pub placement: Placement,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// A device window of a cell: whole pages.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct DeviceConfig {
+    /// Where the cell sees it.
+    pub gpa: Gpa,
+    /// Where it is.
+    pub hpa: Hpa,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// What a cell asks for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CellConfig {
+    /// Its name.
+    pub name: Name,
+    /// Its CPUs; the cell's own numbers count along this list.
+    pub cpus: ArrayVec<Mpidr, MAX_CPUS>,
+    /// Its memory; the first region is the main one.
+    pub memory: ArrayVec<MemoryConfig, MAX_MEMORY>,
+    /// Its device windows.
+    pub devices: ArrayVec<DeviceConfig, MAX_DEVICES>,
+    /// Its interrupts.
+    pub spis: ArrayVec<Spi, MAX_SPIS>,
+}
+
+impl CellConfig {
+    /// Writes the blob and returns its length, bytes.
+    ///
+    /// # Errors
+    /// `BAD_LENGTH` when `out` is too short; [`MAX_SIZE`] always suffices.
+    pub fn encode(&self, out: &mut [u8]) -> Result<usize, Refused> {
+        let mut w = Writer::new(out, CELL_MAGIC);
+        w.name(&self.name);
+        w.list(&self.cpus, |w, mpidr| w.word(mpidr.get()));
+        w.list(&self.memory, |w, memory| {
+            let (is_fixed, hpa) = match memory.placement {
+                Placement::Pool => (0, 0),
+                Placement::At(hpa) => (1, hpa.get()),
+            };
+            w.words(&[memory.gpa.get(), is_fixed, hpa, memory.size]);
+        });
+        w.list(&self.devices, |w, device| w.words(&[device.gpa.get(), device.hpa.get(), device.size]));
+        w.list(&self.spis, |w, spi| w.word(spi.intid().into()));
+        w.finish()
+    }
+
+    /// Checks and reads a blob.
+    ///
+    /// # Errors
+    /// `BAD_MAGIC`, `BAD_VERSION`, `BAD_LENGTH`, `BAD_CONTENT`, `TOO_MANY`, `BAD_NAME`, `NO_SUCH_SPI`, `EMPTY`,
+    /// `WRAPS`, `UNALIGNED`.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Refused> {
+        let mut r = Reader::new(bytes, CELL_MAGIC)?;
+        let name = r.name()?;
+        let cpus = r.list(Reader::mpidr)?;
+        let memory = r.list(memory)?;
+        let devices = r.list(device)?;
+        let spis = r.list(Reader::spi)?;
+        r.finish()?;
+        Ok(Self { name, cpus, memory, devices, spis })
+    }
+}
+
+fn memory(r: &mut Reader<'_>) -> Result<MemoryConfig, Refused> {
+    let gpa = Gpa(r.word()?);
+    let is_fixed = r.flag()?;
+    let placement = match is_fixed {
+        true => Placement::At(Hpa(r.word()?)),
+        false => r.checked(|word| (word == 0).then_some(Placement::Pool))?,
+    };
+    let size = r.word()?;
+    Region::pages(gpa, size)?;
+    if let Placement::At(hpa) = placement {
+        Region::pages(hpa, size)?;
+    }
+    Ok(MemoryConfig { gpa, placement, size })
+}
+
+fn device(r: &mut Reader<'_>) -> Result<DeviceConfig, Refused> {
+    let (gpa, hpa, size) = (Gpa(r.word()?), Hpa(r.word()?), r.word()?);
+    Region::pages(gpa, size)?;
+    Region::pages(hpa, size)?;
+    Ok(DeviceConfig { gpa, hpa, size })
+}

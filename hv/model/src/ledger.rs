@@ -1,0 +1,324 @@
+//! Who owns what: the only truth. Stage 2 and the interrupt controller are built from it.
+//!
+//! One rule: every page, CPU and SPI has one owner. What is not the hypervisor's, the pool's, the interrupt
+//! controller's or a cell's is root's. A change is prepared as a [`Claim`], which changes nothing, and then committed.
+
+mod claim;
+mod pool;
+
+use arrayvec::ArrayVec;
+use bulkhead_abi::enter::HV_ALIGN;
+use bulkhead_abi::{MAX_CELLS, MAX_CPUS, code};
+
+use crate::addr::{Gpa, Hpa, Region};
+use crate::blob::{MAX_DEVICES, MAX_GICRS, MAX_MEMORY, MAX_RAM, Name, SystemConfig};
+use crate::id::{CellId, CpuId, Mpidr, Spi, SpiSet};
+use crate::refused::Refused;
+
+pub use claim::Claim;
+
+/// A part of a cell's physical address space and what is behind it: as many bytes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Window {
+    /// Where the cell sees it.
+    pub gpa: Region<Gpa>,
+    /// Where it is.
+    pub hpa: Region<Hpa>,
+}
+
+/// What a cell has.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Holding {
+    /// Its name.
+    pub name: Name,
+    /// Its CPUs, by its own numbers. Root's are in the system's order.
+    pub cpus: ArrayVec<CpuId, MAX_CPUS>,
+    /// Its memory. Root's is what nobody else has, and not listed.
+    pub memory: ArrayVec<Window, MAX_MEMORY>,
+    /// Its device windows. Root's are not listed.
+    pub devices: ArrayVec<Window, MAX_DEVICES>,
+    /// Its interrupts. Root's are all that nobody else has.
+    pub spis: SpiSet,
+}
+
+/// Whose an address is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Owner {
+    /// The hypervisor's own memory.
+    Hypervisor,
+    /// The pool: memory for cells that no cell has.
+    Pool,
+    /// The interrupt controller: its registers are filtered.
+    Gic,
+    /// A cell, or root: RAM or a device.
+    Cell(CellId),
+    /// Beyond the physical address space.
+    Absent,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Cpu {
+    mpidr: Mpidr,
+    owner: CellId,
+    /// The owner's own number of it; root's is the index in the system's list.
+    number: u8,
+}
+
+/// The ledger.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    hv: Option<Region<Hpa>>,
+    pool: Option<Region<Hpa>>,
+    /// The distributor, then the redistributors.
+    gic: ArrayVec<Region<Hpa>, { 1 + MAX_GICRS }>,
+    ram: ArrayVec<Region<Hpa>, MAX_RAM>,
+    pa_bits: u8,
+    cpus: ArrayVec<Cpu, MAX_CPUS>,
+    /// By cell id. Empty slots are free; root's is always taken once set up.
+    cells: [Option<Holding>; MAX_CELLS],
+    /// Counts the changes, so that no claim outlives one.
+    generation: u64,
+}
+
+impl Ledger {
+    /// Returns a ledger of nothing, for a `static`: to be set up.
+    pub const fn empty() -> Self {
+        Self {
+            hv: None,
+            pool: None,
+            gic: ArrayVec::new_const(),
+            ram: ArrayVec::new_const(),
+            pa_bits: 0,
+            cpus: ArrayVec::new_const(),
+            cells: [const { None }; MAX_CELLS],
+            generation: 0,
+        }
+    }
+
+    /// Makes one: everything is root's except the hypervisor's memory, the pool and the interrupt controller.
+    ///
+    /// The value is large: on a small stack use [`Self::empty`] in a `static` and [`Self::set_up`].
+    ///
+    /// # Errors
+    /// As [`Self::set_up`].
+    pub fn new(
+        system: &SystemConfig,
+        hv: Region<Hpa>,
+        pool: Option<Region<Hpa>>,
+        pa_bits: u8,
+    ) -> Result<Self, Refused> {
+        let mut ledger = Self::empty();
+        ledger.set_up(system, hv, pool, pa_bits)?;
+        Ok(ledger)
+    }
+
+    /// Fills an [empty](Self::empty) ledger in place, or changes nothing.
+    ///
+    /// `hv` and `pool` may lie in the system's RAM or not (a reserved range may be left out of a board's memory nodes).
+    ///
+    /// # Errors
+    /// `UNALIGNED`, `WRAPS` (beyond `pa_bits`), `OVERLAPS_ITSELF`, `MEMORY_OF_HYPERVISOR`, `DEVICE_IN_RAM`, `NO_CPU`,
+    /// `CPU_TWICE`.
+    pub fn set_up(
+        &mut self,
+        system: &SystemConfig,
+        hv: Region<Hpa>,
+        pool: Option<Region<Hpa>>,
+        pa_bits: u8,
+    ) -> Result<(), Refused> {
+        check_system(system, hv, pool, pa_bits)?;
+        self.hv = Some(hv);
+        self.pool = pool;
+        self.gic = gic(system).collect();
+        self.ram = system.ram.clone();
+        self.pa_bits = pa_bits;
+        self.cpus = (0..).zip(&system.cpus).map(|(number, c)| Cpu { mpidr: c.mpidr, owner: CellId::ROOT, number }).collect();
+        self.cells = [const { None }; MAX_CELLS];
+        self.cells[CellId::ROOT.index()] = Some(Holding {
+            name: Name::ROOT,
+            cpus: (0..system.cpus.len()).filter_map(CpuId::new).collect(),
+            memory: ArrayVec::new(),
+            devices: ArrayVec::new(),
+            spis: SpiSet::ALL,
+        });
+        self.generation += 1;
+        Ok(())
+    }
+
+    /// Enters a claim: from now on all of it is the new cell's. Cannot fail.
+    ///
+    /// # Panics
+    /// When the ledger has changed since the claim was prepared: our own bug.
+    pub fn commit_create(&mut self, claim: Claim) -> CellId {
+        assert_eq!(claim.generation, self.generation, "a claim outlived a change of the ledger");
+        let Claim { id, holding, .. } = claim;
+        for (number, cpu) in (0..).zip(&holding.cpus) {
+            if let Some(cpu) = self.cpus.get_mut(cpu.index()) {
+                (cpu.owner, cpu.number) = (id, number);
+            }
+        }
+        self.cells[id.index()] = Some(holding);
+        self.update_root();
+        id
+    }
+
+    /// Gives everything of a cell back: CPUs, devices and interrupts to root, memory to the pool. Does nothing when
+    /// there is no such cell.
+    ///
+    /// # Panics
+    /// For the root cell: our own bug.
+    pub fn release(&mut self, cell: CellId) {
+        assert_ne!(cell, CellId::ROOT, "the root cell stays");
+        self.cells[cell.index()] = None;
+        for (number, cpu) in (0..).zip(&mut self.cpus).filter(|(_, cpu)| cpu.owner == cell) {
+            (cpu.owner, cpu.number) = (CellId::ROOT, number);
+        }
+        self.update_root();
+    }
+
+    /// Makes root's holding what the others leave.
+    fn update_root(&mut self) {
+        self.generation += 1;
+        let mut spis = SpiSet::ALL;
+        for (_, cell) in self.cells() {
+            spis.remove_all(&cell.spis);
+        }
+        let cpus = self.cpus_owned(CellId::ROOT).collect();
+        if let Some(root) = &mut self.cells[CellId::ROOT.index()] {
+            (root.cpus, root.spis) = (cpus, spis);
+        }
+    }
+
+    /// Returns what a cell has; `None` when there is no such cell.
+    pub fn cell(&self, cell: CellId) -> Option<&Holding> {
+        self.cells[cell.index()].as_ref()
+    }
+
+    /// All cells, the root cell first.
+    pub fn holdings(&self) -> impl Iterator<Item = (CellId, &Holding)> {
+        (0..MAX_CELLS).filter_map(CellId::new).filter_map(|id| Some((id, self.cell(id)?)))
+    }
+
+    /// All cells but root.
+    fn cells(&self) -> impl Iterator<Item = (CellId, &Holding)> {
+        self.holdings().filter(|(id, _)| *id != CellId::ROOT)
+    }
+
+    /// Number of CPUs in the system's list.
+    pub fn cpu_count(&self) -> usize {
+        self.cpus.len()
+    }
+
+    /// Returns the CPU of this affinity.
+    pub fn cpu_by_mpidr(&self, mpidr: Mpidr) -> Option<CpuId> {
+        self.cpus.iter().position(|cpu| cpu.mpidr == mpidr).and_then(CpuId::new)
+    }
+
+    /// Returns the CPU's affinity; 0 for one that is not in the system's list.
+    pub fn mpidr(&self, cpu: CpuId) -> Mpidr {
+        self.cpus.get(cpu.index()).map(|cpu| cpu.mpidr).unwrap_or_default()
+    }
+
+    /// Returns the CPU's owner; root for one that is not in the system's list.
+    pub fn cpu_owner(&self, cpu: CpuId) -> CellId {
+        self.cpus.get(cpu.index()).map_or(CellId::ROOT, |cpu| cpu.owner)
+    }
+
+    /// Returns the owner's own number of the CPU. Root's numbers are those of the system's list.
+    pub fn virtual_number(&self, cpu: CpuId) -> usize {
+        self.cpus.get(cpu.index()).map_or(cpu.index(), |cpu| cpu.number.into())
+    }
+
+    /// Returns the CPU that is number `number` of the cell.
+    pub fn virtual_cpu(&self, cell: CellId, number: usize) -> Option<CpuId> {
+        if cell == CellId::ROOT {
+            let cpu = CpuId::new(number)?;
+            return self.cpus.get(number).filter(|cpu| cpu.owner == cell).map(|_| cpu);
+        }
+        self.cell(cell)?.cpus.get(number).copied()
+    }
+
+    /// The cell's CPUs in the order of its own numbers.
+    pub fn cpus_of(&self, cell: CellId) -> impl Iterator<Item = CpuId> + '_ {
+        self.cell(cell).into_iter().flat_map(|holding| holding.cpus.iter().copied())
+    }
+
+    fn cpus_owned(&self, cell: CellId) -> impl Iterator<Item = CpuId> + '_ {
+        (0..self.cpus.len()).filter_map(CpuId::new).filter(move |cpu| self.cpu_owner(*cpu) == cell)
+    }
+
+    /// The cell's interrupts.
+    pub fn spis_of(&self, cell: CellId) -> &SpiSet {
+        self.cell(cell).map_or(&SpiSet::EMPTY, |holding| &holding.spis)
+    }
+
+    /// Returns the owner of an interrupt.
+    pub fn spi_owner(&self, spi: Spi) -> CellId {
+        self.cells().find(|(_, cell)| cell.spis.contains(spi)).map_or(CellId::ROOT, |(id, _)| id)
+    }
+
+    /// What root's stage 2 must leave out: the hypervisor's memory, the whole pool, the interrupt controller, the
+    /// cells' devices.
+    pub fn not_roots(&self) -> impl Iterator<Item = Region<Hpa>> + '_ {
+        let devices = self.cells().flat_map(|(_, cell)| cell.devices.iter().map(|window| window.hpa));
+        self.hv.into_iter().chain(self.pool).chain(self.gic.iter().copied()).chain(devices)
+    }
+
+    /// Returns whose an address is.
+    pub fn owner(&self, address: Hpa) -> Owner {
+        let has = |windows: &[Window]| windows.iter().any(|window| window.hpa.contains(address));
+        if address.0.checked_shr(self.pa_bits.into()).unwrap_or(0) != 0 {
+            Owner::Absent
+        } else if self.hv.is_some_and(|hv| hv.contains(address)) {
+            Owner::Hypervisor
+        } else if self.gic.iter().any(|gic| gic.contains(address)) {
+            Owner::Gic
+        } else if let Some((id, _)) = self.cells().find(|(_, cell)| has(&cell.memory) || has(&cell.devices)) {
+            Owner::Cell(id)
+        } else if self.pool.is_some_and(|pool| pool.contains(address)) {
+            Owner::Pool
+        } else {
+            Owner::Cell(CellId::ROOT)
+        }
+    }
+}
+
+/// The distributor, then the redistributors.
+fn gic(system: &SystemConfig) -> impl Iterator<Item = Region<Hpa>> + '_ {
+    core::iter::once(system.gicd).chain(system.gicrs.iter().copied())
+}
+
+fn check_system(
+    system: &SystemConfig,
+    hv: Region<Hpa>,
+    pool: Option<Region<Hpa>>,
+    pa_bits: u8,
+) -> Result<(), Refused> {
+    if !hv.base().0.is_multiple_of(HV_ALIGN) {
+        return Err(Refused::new(code::UNALIGNED, hv.base().0, hv.size()));
+    }
+    for region in gic(system).chain(system.ram.iter().copied()).chain([hv]).chain(pool) {
+        Region::pages(region.base(), region.size())?;
+        region.below(pa_bits)?;
+    }
+    if let Some(shared) = pool.and_then(|pool| pool.overlap(&hv)) {
+        return Err(Refused::new(code::MEMORY_OF_HYPERVISOR, shared.0, 0));
+    }
+    for (index, region) in gic(system).enumerate() {
+        if let Some(other) = gic(system).take(index).find(|other| other.overlaps(&region)) {
+            return Err(Refused::new(code::OVERLAPS_ITSELF, other.base().0, region.base().0));
+        }
+        if let Some(shared) = system.ram.iter().chain([&hv]).chain(&pool).find_map(|ram| ram.overlap(&region)) {
+            return Err(Refused::new(code::DEVICE_IN_RAM, shared.0, 0));
+        }
+    }
+    if system.cpus.is_empty() {
+        return Err(Refused::new(code::NO_CPU, 0, 0));
+    }
+    for (index, cpu) in system.cpus.iter().enumerate() {
+        if system.cpus.iter().take(index).any(|other| other.mpidr == cpu.mpidr) {
+            return Err(Refused::new(code::CPU_TWICE, cpu.mpidr.get(), 0));
+        }
+    }
+    Ok(())
+}
