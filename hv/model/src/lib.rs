@@ -12,4 +12,7 @@ pub mod addr;
 pub mod blob;
 pub mod id;
 pub mod ledger;
+pub mod paging;
 pub mod refused;
+pub mod trap;
+pub mod vgic;
