@@ -69,7 +69,7 @@ codes! {
     SPI_OF_CELL = 37,
     /// A cell of that name exists. a: cell id.
     NAME_TAKEN = 38,
-    /// The name is empty or holds other characters than letters, digits, `-`, `_` and `.`.
+    /// The name holds other characters than letters, digits, `-`, `_` and `.`, or does not start with a letter or digit.
     BAD_NAME = 39,
     /// All cell slots are taken. a: limit.
     NO_CELL_SLOT = 40,

@@ -117,7 +117,7 @@ impl SystemConfig {
     }
 }
 
-/// A cell's name: letters, digits, `-`, `_` and `.`; at least one, at most [`NAME_SIZE`]` - 1`; padded with zeros.
+/// A cell's name: letters, digits, `-`, `_` and `.`, first a letter or digit; at most [`NAME_SIZE`]` - 1` of them.
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub struct Name([u8; NAME_SIZE]);
 
@@ -149,7 +149,7 @@ impl Name {
     pub fn from_bytes(bytes: [u8; NAME_SIZE]) -> Result<Self, Refused> {
         let length = bytes.iter().position(|byte| *byte == 0).unwrap_or(NAME_SIZE);
         let (name, padding) = bytes.split_at(length);
-        let is_good = !name.is_empty()
+        let is_good = name.first().is_some_and(u8::is_ascii_alphanumeric)
             && !padding.is_empty()
             && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
             && padding.iter().all(|byte| *byte == 0);

@@ -10,6 +10,7 @@ extern crate std;
 
 pub mod addr;
 pub mod blob;
+pub mod cell;
 pub mod id;
 pub mod ledger;
 pub mod paging;
