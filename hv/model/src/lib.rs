@@ -14,6 +14,8 @@ pub mod cell;
 pub mod id;
 pub mod ledger;
 pub mod paging;
+pub mod psci;
 pub mod refused;
+pub mod smccc;
 pub mod trap;
 pub mod vgic;
