@@ -48,7 +48,8 @@ def _machine(run, repo):
 
 def _append(run):
     """The kernel's arguments: a script's console is complete and any oops ends it, a person's is quiet."""
-    words = [run.machine["append"], "panic=-1", "oops=panic" if run.script else "quiet"]
+    words = [run.machine["append"], "panic=-1"]
+    words += [run.machine["earlycon"], "oops=panic"] if run.script else ["quiet"]
     if not run.kvm:
         words.append("kvm-arm.mode=none")
     return " ".join(words + [run.append]).strip()

@@ -119,6 +119,8 @@ class Qmp:
 
 
 def _listener(path):
+    if os.path.exists(path):  # left by a run that was killed; the folder is this run's alone
+        os.unlink(path)
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
     listener.listen(1)

@@ -113,7 +113,8 @@ def _products(archive, dist, modules, run):
 def _orders(archive, repo, run):
     """Adds the first program and what it is to do."""
     archive.copy(f"{repo}/qemu/guest/init", "/init")
-    archive.copy(f"{repo}/qemu/guest/qemu-log", "/usr/bin/qemu-log")
+    for command in ("qemu-log", "uart1-wait"):
+        archive.copy(f"{repo}/qemu/guest/{command}", f"/usr/bin/{command}")
     size = os.get_terminal_size() if os.isatty(1) else os.terminal_size((80, 24))
     orders = {
         "mode": "script" if run.script else "shell",

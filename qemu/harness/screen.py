@@ -50,16 +50,24 @@ class Screen:
             self._show(b"\r\x1b[K" + shown + self._line if self._line else shown)
 
     def ready(self):
-        """The shell is there: sends it what was typed before."""
+        """The shell is there: returns what was typed before."""
         self._is_ready = True
+        early, self._typed_early = self._typed_early, b""
+        return early
 
     def keyboard(self):
         """Returns the bytes for the guest, or None when the person ends QEMU."""
         typed = os.read(0, 1024)
         if not typed:
             self._selector.unregister(0)
-        if not self._settings:
-            return typed
+        if self._settings:
+            typed = self._without_escapes(typed)
+        if typed is not None and not self._is_ready:
+            self._typed_early += typed
+            return b""
+        return typed
+
+    def _without_escapes(self, typed):
         out = bytearray()
         for byte in typed:
             if self._after_escape:
@@ -94,6 +102,7 @@ class Quiet:
 
     def ready(self):
         """Has nothing waiting."""
+        return b""
 
     def console(self, part):
         """Shows what Linux printed."""

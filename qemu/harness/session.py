@@ -27,6 +27,8 @@ class Session:
         self._console_tail = b""
         self._deadline = time.monotonic() + run.timeout if run.timeout else None
         self._timeout_means = (TIMED_OUT, f"no end after {run.timeout:g} s" if run.timeout else "")
+        self._cell_text = ""  # what the cell printed since the last match
+        self._awaited = None  # (pattern, until when) of a uart1-wait
         self._ended_by = None  # the reason in QEMU's SHUTDOWN event
         self._outcome = None
         self._selector = selectors.DefaultSelector()
@@ -39,9 +41,13 @@ class Session:
         """Returns (exit status, reason or None) when the guest has ended or its script has."""
         self._screen.start(self._selector)
         while self._outcome is None:
-            wait_s = None if self._deadline is None else max(0, self._deadline - time.monotonic())
-            if wait_s == 0:
+            now = time.monotonic()
+            if self._deadline is not None and now >= self._deadline:
                 return self._timeout_means
+            if self._awaited and now >= self._awaited[1]:
+                self._answer("nothing of the kind on uart1")
+            times = [self._deadline, self._awaited and self._awaited[1]]
+            wait_s = min((at - now for at in times if at is not None), default=None)
             for key, _ in self._selector.select(wait_s):
                 self._read(key)
         return self._outcome
@@ -109,6 +115,23 @@ class Session:
 
     def _uart1(self, part):
         self._screen.uart1(part)
+        self._cell_text += part.decode(errors="replace").replace("\r", "")
+        self._match()
+
+    def _match(self):
+        """Answers a uart1-wait whose pattern is in a whole line; the next one looks behind that line."""
+        if not self._awaited:
+            return
+        *lines, last = self._cell_text.split("\n")
+        for number, line in enumerate(lines):
+            if self._awaited[0].search(line):
+                self._cell_text = "\n".join([*lines[number + 1:], last])
+                self._answer(f"ok {line}")
+                return
+
+    def _answer(self, answer):
+        self._awaited = None
+        self._guest.channels["control"].sendall(answer.encode() + b"\n")
 
     def _script(self, part):
         """Passes on what the script prints, up to the line with its status."""
@@ -138,21 +161,25 @@ class Session:
             line, self._control_line = self._control_line.split(b"\n", 1)
             words = line.decode(errors="replace").split()
             if words == ["ready"]:
-                self._screen.ready()
+                self._guest.channels["console"].sendall(self._screen.ready())
             else:
-                self._guest.channels["control"].sendall(self._request(words).encode() + b"\n")
+                self._request(words)
 
     def _request(self, words):
-        """Executes a request of the guest and returns the answer: `ok` or what is wrong."""
+        """Executes a request of the guest and answers it: `ok`, or what is wrong."""
         try:
             match words:
                 case ["log", "on", name]:
-                    return self._log_on(name)
+                    self._answer(self._log_on(name))
                 case ["log", "off"]:
-                    return self._guest.monitor("log none").strip() or "ok"
-        except Ended as error:
-            return str(error)
-        return f"unknown request: {' '.join(words)}"
+                    self._answer(self._guest.monitor("log none").strip() or "ok")
+                case ["uart1", seconds, *pattern]:
+                    self._awaited = re.compile(" ".join(pattern)), time.monotonic() + float(seconds)
+                    self._match()
+                case _:
+                    self._answer(f"unknown request: {' '.join(words)}")
+        except (Ended, ValueError, re.error) as error:
+            self._answer(str(error))
 
     def _log_on(self, name):
         folder = self._run.int_log
