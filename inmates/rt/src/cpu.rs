@@ -1,0 +1,96 @@
+//! This CPU and the cell's others: masking, sleeping, starting, turning off.
+
+use core::arch::asm;
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use aarch64_cpu::asm::{barrier, wfi};
+use aarch64_cpu::registers::{MPIDR_EL1, Readable};
+use smccc::{Hvc, psci};
+
+use crate::start;
+
+/// Most CPUs of a cell that [`start`] can serve.
+pub const MAX_CPUS: usize = 8;
+/// Stack of every CPU but the first, bytes.
+const STACK_SIZE: usize = 0x4000;
+
+/// Affinity of this CPU as the cell sees it: its number in the cell.
+pub fn affinity() -> u64 {
+    MPIDR_EL1.get() & 0xff_00ff_ffff
+}
+
+/// Masks interrupts.
+pub fn mask_interrupts() {
+    // SAFETY: touches nothing but PSTATE.I. Not `nomem`: no access moves across it.
+    unsafe { asm!("msr daifset, #2", options(nostack, preserves_flags)) };
+}
+
+/// Lets interrupts in.
+pub fn unmask_interrupts() {
+    // SAFETY: as above; the vectors are in place since start-up.
+    unsafe { asm!("msr daifclr, #2", options(nostack, preserves_flags)) };
+}
+
+/// Sleeps until an interrupt is pending, masked or not.
+pub fn wait_for_interrupt() {
+    barrier::dsb(barrier::SY); // What was written before is done before the CPU sleeps.
+    wfi();
+}
+
+/// Sleeps for ever; interrupts are still served if they are let in.
+pub fn idle() -> ! {
+    loop {
+        wait_for_interrupt();
+    }
+}
+
+/// Turns the cell off by PSCI.
+pub fn turn_cell_off() -> ! {
+    // An answer means that it was refused: nothing else is left to do.
+    let _ = psci::system_off::<Hvc>();
+    mask_interrupts();
+    idle()
+}
+
+/// What a CPU finds at the top of its stack.
+#[repr(C, align(16))]
+#[derive(Clone, Copy)]
+pub(crate) struct SecondaryStart {
+    pub(crate) main: fn(usize) -> !,
+    pub(crate) cpu: usize,
+}
+
+#[repr(C, align(16))]
+struct Stack(UnsafeCell<[u8; STACK_SIZE]>);
+
+// SAFETY: a stack is written by `start` while `TAKEN` says that it is the only one, then by its CPU only.
+unsafe impl Sync for Stack {}
+
+static STACKS: [Stack; MAX_CPUS] = [const { Stack(UnsafeCell::new([0; STACK_SIZE])) }; MAX_CPUS];
+static TAKEN: [AtomicBool; MAX_CPUS] = [const { AtomicBool::new(false) }; MAX_CPUS];
+
+/// Starts the cell's CPU of that number in `main`, which gets the number, with interrupts masked. Once.
+///
+/// # Errors
+/// What PSCI answers; `AlreadyOn` also when it was started before, `InvalidParameters` from [`MAX_CPUS`] on.
+pub fn start(cpu: usize, main: fn(usize) -> !) -> Result<(), psci::Error> {
+    let taken = TAKEN.get(cpu).ok_or(psci::Error::InvalidParameters)?;
+    if taken.swap(true, Ordering::AcqRel) {
+        return Err(psci::Error::AlreadyOn);
+    }
+    let top = STACKS[cpu]
+        .0
+        .get()
+        .cast::<u8>()
+        .wrapping_add(STACK_SIZE - size_of::<SecondaryStart>());
+    let place = top.cast::<SecondaryStart>();
+    // SAFETY: inside the stack, aligned, and ours alone until the CPU runs.
+    unsafe { place.write(SecondaryStart { main, cpu }) };
+    barrier::dsb(barrier::ISHST); // The stack's content is there before the CPU starts.
+    let answer = psci::cpu_on::<Hvc>(cpu as u64, start::secondary_entry(), place as u64);
+    if answer.is_err() {
+        taken.store(false, Ordering::Release);
+    }
+    answer
+}

@@ -1,0 +1,98 @@
+//! The interrupt controller, a GICv3, as far as it is this CPU's.
+//!
+//! Bulkhead filters the distributor and gives the redistributor of this CPU only; both look like whole ones. So the
+//! driver's own set-up of everything is right here, and wrong on any system that shares its GIC unfiltered.
+
+use core::arch::asm;
+use core::ptr::NonNull;
+
+use arm_gic::gicv3::registers::{Gicd, GicrSgi};
+use arm_gic::gicv3::{
+    GicCpuInterface, GicDistributor, GicRedistributor, GicRedistributorIterator, SgiTarget,
+    SgiTargetGroup,
+};
+use arm_gic::{IntId, UniqueMmioPointer};
+
+use crate::{Tree, cpu};
+
+/// The distributor and one CPU's redistributor and interface.
+pub struct Gic {
+    distributor: GicDistributor<'static>,
+    redistributor: GicRedistributor<'static>,
+}
+
+/// Who sets up the distributor.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Role {
+    /// The cell's first CPU: it does.
+    First,
+    /// Another CPU.
+    Other,
+}
+
+impl Gic {
+    /// Sets this CPU's part up: all its interrupts disabled, none masked by priority, group 1 on.
+    ///
+    /// # Panics
+    /// When the tree has no GICv3 or that has no redistributor for this CPU.
+    pub fn new(tree: &Tree, role: Role) -> Self {
+        let (distributor, redistributors) = tree.gic().expect("no arm,gic-v3 in the tree");
+        let distributor = NonNull::new(distributor.base as *mut Gicd).expect("distributor at 0");
+        let redistributors =
+            NonNull::new(redistributors.base as *mut GicrSgi).expect("redistributors at 0");
+        // SAFETY: the tree says that they are there, mapped as device memory. CPUs share the distributor; its registers
+        // are set by single stores to each interrupt's own bits or bytes, but for ICFGR, which only `First` writes.
+        let mut distributor = GicDistributor::new(unsafe { UniqueMmioPointer::new(distributor) });
+        // SAFETY: as above; of the frames found only this CPU's is used.
+        let frames = unsafe { GicRedistributorIterator::new(redistributors) };
+        let mut redistributor = frames
+            .expect("unknown redistributor")
+            .find(|frame| frame.typer().core_mpidr() == cpu::affinity())
+            .expect("no redistributor for this CPU");
+        GicCpuInterface::enable_system_register_el1();
+        // It says so when it was awake already, which is as good.
+        let _ = redistributor.mark_core_awake();
+        redistributor.configure_default_settings();
+        if role == Role::First {
+            distributor.configure_default_settings();
+        }
+        // SAFETY: EOImode 0: EOIR1 ends an interrupt, no DIR is needed. Nothing else of Rust's depends on it.
+        unsafe { asm!("msr icc_ctlr_el1, xzr", options(nostack, preserves_flags)) };
+        GicCpuInterface::set_priority_mask(0xff);
+        GicCpuInterface::enable_group1(true);
+        Self {
+            distributor,
+            redistributor,
+        }
+    }
+
+    /// Lets an interrupt in, to this CPU.
+    ///
+    /// # Panics
+    /// On an INTID that is no SGI, PPI or SPI.
+    pub fn enable(&mut self, intid: IntId) {
+        let done = if intid.is_private() {
+            self.redistributor.enable_interrupt(intid, true)
+        } else {
+            self.distributor
+                .set_routing(intid, Some(cpu::affinity()))
+                .and_then(|()| self.distributor.enable_interrupt(intid, true))
+        };
+        done.expect("INTID");
+    }
+}
+
+/// Sends an SGI to one CPU of the cell.
+///
+/// # Panics
+/// On an INTID that is no SGI, and on CPUs from 16 on.
+pub fn send_sgi(intid: IntId, cpu: usize) {
+    assert!(cpu < 16, "CPU {cpu} is not in the first cluster");
+    let target = SgiTarget::List {
+        affinity3: 0,
+        affinity2: 0,
+        affinity1: 0,
+        target_list: 1 << cpu,
+    };
+    GicCpuInterface::send_sgi(intid, target, SgiTargetGroup::CurrentGroup1).expect("INTID");
+}
