@@ -74,8 +74,9 @@ fn pender(_context: *mut ()) {
 /// Runs the tasks that `spawn` starts, for ever.
 pub fn run(spawn: impl FnOnce(Spawner)) -> ! {
     let executor = raw::Executor::new(core::ptr::null_mut());
+    let place = &raw const executor;
     // SAFETY: this function does not return and does not move it: it lives for ever.
-    let executor = unsafe { &*(&raw const executor) };
+    let executor: &'static raw::Executor = unsafe { &*place };
     spawn(executor.spawner());
     cpu::unmask_interrupts();
     loop {
