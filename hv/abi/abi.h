@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * What the loader module needs of the numbers and layouts in src/, for C. Their meaning is told there, once.
- * tests/header.rs compares every number, size and offset with the Rust side.
+ * What the loader module needs of the numbers and layouts in src/, for C. Their
+ * meaning is told there, once. tests/header.rs compares every number, size and
+ * offset with the Rust side.
  */
 #ifndef BULKHEAD_ABI_H
 #define BULKHEAD_ABI_H
