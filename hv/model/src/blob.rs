@@ -37,7 +37,12 @@ pub const MAX_SPIS: usize = 128;
 /// Bytes of the largest blob of either kind: room for [`SystemConfig::encode`] and [`CellConfig::encode`].
 pub const MAX_SIZE: usize = {
     let system = 3 + 3 + (1 + 2 * MAX_GICRS) + (1 + 2 * MAX_CPUS) + (1 + 2 * MAX_RAM);
-    let cell = 3 + NAME_WORDS + (1 + MAX_CPUS) + (1 + 4 * MAX_MEMORY) + (1 + 3 * MAX_DEVICES) + (1 + MAX_SPIS);
+    let cell = 3
+        + NAME_WORDS
+        + (1 + MAX_CPUS)
+        + (1 + 4 * MAX_MEMORY)
+        + (1 + 3 * MAX_DEVICES)
+        + (1 + MAX_SPIS);
     8 * if system > cell { system } else { cell }
 };
 const NAME_WORDS: usize = NAME_SIZE / 8;
@@ -91,7 +96,9 @@ impl SystemConfig {
             Conduit::Hvc => 2,
         });
         w.list(&self.gicrs, |w, region| w.region(*region));
-        w.list(&self.cpus, |w, cpu| w.words(&[cpu.mpidr.get(), cpu.online.into()]));
+        w.list(&self.cpus, |w, cpu| {
+            w.words(&[cpu.mpidr.get(), cpu.online.into()])
+        });
         w.list(&self.ram, |w, region| w.region(*region));
         w.finish()
     }
@@ -110,10 +117,21 @@ impl SystemConfig {
             _ => None,
         })?;
         let gicrs = r.list(Reader::region)?;
-        let cpus = r.list(|r| Ok(CpuConfig { mpidr: r.mpidr()?, online: r.flag()? }))?;
+        let cpus = r.list(|r| {
+            Ok(CpuConfig {
+                mpidr: r.mpidr()?,
+                online: r.flag()?,
+            })
+        })?;
         let ram = r.list(Reader::region)?;
         r.finish()?;
-        Ok(Self { gicd, gicrs, cpus, ram, psci })
+        Ok(Self {
+            gicd,
+            gicrs,
+            cpus,
+            ram,
+            psci,
+        })
     }
 }
 
@@ -147,13 +165,22 @@ impl Name {
     /// # Errors
     /// `BAD_NAME`.
     pub fn from_bytes(bytes: [u8; NAME_SIZE]) -> Result<Self, Refused> {
-        let length = bytes.iter().position(|byte| *byte == 0).unwrap_or(NAME_SIZE);
+        let length = bytes
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(NAME_SIZE);
         let (name, padding) = bytes.split_at(length);
         let is_good = name.first().is_some_and(u8::is_ascii_alphanumeric)
             && !padding.is_empty()
-            && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
+            && name
+                .iter()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
             && padding.iter().all(|byte| *byte == 0);
-        if is_good { Ok(Self(bytes)) } else { Err(Refused::new(code::BAD_NAME, 0, 0)) }
+        if is_good {
+            Ok(Self(bytes))
+        } else {
+            Err(Refused::new(code::BAD_NAME, 0, 0))
+        }
     }
 
     /// The name padded with zeros.
@@ -163,8 +190,15 @@ impl Name {
 
     /// The name as text.
     pub fn as_str(&self) -> &str {
-        let length = self.0.iter().position(|byte| *byte == 0).unwrap_or(NAME_SIZE);
-        self.0.get(..length).and_then(|name| str::from_utf8(name).ok()).unwrap_or("")
+        let length = self
+            .0
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(NAME_SIZE);
+        self.0
+            .get(..length)
+            .and_then(|name| str::from_utf8(name).ok())
+            .unwrap_or("")
     }
 }
 
@@ -242,7 +276,9 @@ impl CellConfig {
             };
             w.words(&[memory.gpa.get(), is_fixed, hpa, memory.size]);
         });
-        w.list(&self.devices, |w, device| w.words(&[device.gpa.get(), device.hpa.get(), device.size]));
+        w.list(&self.devices, |w, device| {
+            w.words(&[device.gpa.get(), device.hpa.get(), device.size])
+        });
         w.list(&self.spis, |w, spi| w.word(spi.intid().into()));
         w.finish()
     }
@@ -260,7 +296,13 @@ impl CellConfig {
         let devices = r.list(device)?;
         let spis = r.list(Reader::spi)?;
         r.finish()?;
-        Ok(Self { name, cpus, memory, devices, spis })
+        Ok(Self {
+            name,
+            cpus,
+            memory,
+            devices,
+            spis,
+        })
     }
 }
 
@@ -276,7 +318,11 @@ fn memory(r: &mut Reader<'_>) -> Result<MemoryConfig, Refused> {
     if let Placement::At(hpa) = placement {
         Region::pages(hpa, size)?;
     }
-    Ok(MemoryConfig { gpa, placement, size })
+    Ok(MemoryConfig {
+        gpa,
+        placement,
+        size,
+    })
 }
 
 fn device(r: &mut Reader<'_>) -> Result<DeviceConfig, Refused> {

@@ -1,46 +1,59 @@
 //! A cell's life: which request is answered in which state, and what comes of it.
 //!
-//! One rule: a cell runs only what was loaded whole, into memory that was zeroed for it; every stop ends with its CPUs
-//! parked or with the cell cut off.
+//! One rule: a cell runs only what was loaded whole, into memory that was zeroed for it; and nothing touches its memory
+//! before all its CPUs are parked.
 
 use bulkhead_abi::code;
 use bulkhead_abi::info::state;
 
 use crate::refused::Refused;
 
-/// Where in its life a cell is; what each means is said in [`bulkhead_abi::info::state`].
+/// Where in its life a cell is; more is said in [`bulkhead_abi::info::state`].
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[repr(u32)]
 pub enum State {
     /// The slot is free.
     #[default]
-    Free = state::FREE,
+    Free,
     /// Its RAM is being zeroed.
-    Creating = state::CREATING,
+    Creating,
     /// Empty.
-    Created = state::CREATED,
+    Created,
     /// Part of an image was loaded.
-    Loading = state::LOADING,
+    Loading,
     /// Ready to start.
-    Loaded = state::LOADED,
+    Loaded,
     /// Running.
-    Running = state::RUNNING,
-    /// Its CPUs were told to stop.
-    Stopping = state::STOPPING,
+    Running,
+    /// Its CPUs were told to stop and are not all parked.
+    Stopping,
+    /// Same, because of a fault.
+    Failing,
     /// Stopped by root or by itself.
-    Stopped = state::STOPPED,
+    Stopped,
     /// Stopped by a fault.
-    Failed = state::FAILED,
+    Failed,
     /// Its RAM is being zeroed before it goes.
-    Destroying = state::DESTROYING,
+    Destroying,
     /// Cut off for ever.
-    Fenced = state::FENCED,
+    Fenced,
 }
 
 impl State {
     /// Its number of [`bulkhead_abi::info::state`].
     pub const fn number(self) -> u32 {
-        self as u32
+        match self {
+            Self::Free => state::FREE,
+            Self::Creating => state::CREATING,
+            Self::Created => state::CREATED,
+            Self::Loading => state::LOADING,
+            Self::Loaded => state::LOADED,
+            Self::Running => state::RUNNING,
+            Self::Stopping | Self::Failing => state::STOPPING,
+            Self::Stopped => state::STOPPED,
+            Self::Failed => state::FAILED,
+            Self::Destroying => state::DESTROYING,
+            Self::Fenced => state::FENCED,
+        }
     }
 }
 
@@ -61,7 +74,7 @@ pub enum Request {
     Stop,
     /// All its CPUs are parked.
     Parked,
-    /// It did what it must not. May come from several of its CPUs.
+    /// It did what it must not: all its CPUs are to stop. May come from several of them.
     Fault,
     /// Root: end it. One that runs is stopped first. May be asked again while it ends.
     Destroy,
@@ -102,20 +115,23 @@ pub const fn next(state: State, request: Request) -> Result<State, Refused> {
         ) => Ok(State::Loading),
         (State::Loading, Request::Loaded) => Ok(State::Loaded),
         (State::Loaded, Request::Start) => Ok(State::Running),
-        (State::Running | State::Stopping, Request::Stop) => Ok(State::Stopping),
+        (State::Running, Request::Fault) => Ok(State::Failing),
+        (State::Running, Request::Stop) => Ok(State::Stopping),
+        (State::Stopping | State::Failing, Request::Stop | Request::Fault) => Ok(state),
         (State::Stopping, Request::Parked) => Ok(State::Stopped),
-        (State::Running | State::Failed, Request::Fault) => Ok(State::Failed),
-        // It is being stopped already; its other CPUs are still to come.
-        (State::Stopping, Request::Fault) => Ok(State::Stopping),
-        // The fault stays the reason.
-        (State::Failed, Request::Parked) => Ok(State::Failed),
+        (State::Failing, Request::Parked) => Ok(State::Failed),
         (
-            State::Created | State::Loading | State::Loaded | State::Stopped | State::Failed | State::Destroying,
+            State::Created
+            | State::Loading
+            | State::Loaded
+            | State::Stopped
+            | State::Failed
+            | State::Destroying,
             Request::Destroy,
         ) => Ok(State::Destroying),
         (State::Destroying, Request::Scrubbed) => Ok(State::Free),
         (
-            State::Creating | State::Running | State::Stopping | State::Failed | State::Destroying,
+            State::Creating | State::Running | State::Stopping | State::Failing | State::Destroying,
             Request::Silent,
         ) => Ok(State::Fenced),
         _ => Err(Refused::new(code::WRONG_STATE, state.number() as u64, 0)),

@@ -10,7 +10,11 @@ impl CpuId {
     /// Returns `None` from [`MAX_CPUS`] on.
     #[expect(clippy::cast_possible_truncation, reason = "compared with the limit")]
     pub const fn new(index: usize) -> Option<Self> {
-        if index < MAX_CPUS { Some(Self(index as u8)) } else { None }
+        if index < MAX_CPUS {
+            Some(Self(index as u8))
+        } else {
+            None
+        }
     }
 
     /// Index into arrays of `MAX_CPUS`.
@@ -30,7 +34,11 @@ impl CellId {
     /// Returns `None` from [`MAX_CELLS`] on.
     #[expect(clippy::cast_possible_truncation, reason = "compared with the limit")]
     pub const fn new(index: usize) -> Option<Self> {
-        if index < MAX_CELLS { Some(Self(index as u8)) } else { None }
+        if index < MAX_CELLS {
+            Some(Self(index as u8))
+        } else {
+            None
+        }
     }
 
     /// Index into arrays of `MAX_CELLS`.
@@ -65,7 +73,11 @@ pub struct Spi(u16);
 impl Spi {
     /// INTIDs of SPIs run from 32 to 1019 (Arm IHI 0069, INTIDs).
     pub const fn new(intid: u16) -> Option<Self> {
-        if matches!(intid, 32..=1019) { Some(Self(intid)) } else { None }
+        if matches!(intid, 32..=1019) {
+            Some(Self(intid))
+        } else {
+            None
+        }
     }
 
     /// Its INTID.
@@ -89,6 +101,11 @@ impl SpiSet {
         words[31] = 0x0fff_ffff; // INTIDs 1020 to 1023 are special.
         Self(words)
     };
+
+    /// Takes the distributor's words.
+    pub const fn from_words(words: [u32; 32]) -> Self {
+        Self(words)
+    }
 
     /// Adds one.
     pub fn insert(&mut self, spi: Spi) {
@@ -119,6 +136,8 @@ impl SpiSet {
 
     /// Its members, in order.
     pub fn iter(&self) -> impl Iterator<Item = Spi> + '_ {
-        (32..1020).filter_map(Spi::new).filter(|spi| self.contains(*spi))
+        (32..1020)
+            .filter_map(Spi::new)
+            .filter(|spi| self.contains(*spi))
     }
 }

@@ -132,7 +132,14 @@ impl Ledger {
         self.gic = gic(system).collect();
         self.ram = system.ram.clone();
         self.pa_bits = pa_bits;
-        self.cpus = (0..).zip(&system.cpus).map(|(number, c)| Cpu { mpidr: c.mpidr, owner: CellId::ROOT, number }).collect();
+        self.cpus = (0..)
+            .zip(&system.cpus)
+            .map(|(number, c)| Cpu {
+                mpidr: c.mpidr,
+                owner: CellId::ROOT,
+                number,
+            })
+            .collect();
         self.cells = [const { None }; MAX_CELLS];
         self.cells[CellId::ROOT.index()] = Some(Holding {
             name: Name::ROOT,
@@ -150,7 +157,10 @@ impl Ledger {
     /// # Panics
     /// When the ledger has changed since the claim was prepared: our own bug.
     pub fn commit_create(&mut self, claim: Claim) -> CellId {
-        assert_eq!(claim.generation, self.generation, "a claim outlived a change of the ledger");
+        assert_eq!(
+            claim.generation, self.generation,
+            "a claim outlived a change of the ledger"
+        );
         let Claim { id, holding, .. } = claim;
         for (number, cpu) in (0..).zip(&holding.cpus) {
             if let Some(cpu) = self.cpus.get_mut(cpu.index()) {
@@ -170,7 +180,10 @@ impl Ledger {
     pub fn release(&mut self, cell: CellId) {
         assert_ne!(cell, CellId::ROOT, "the root cell stays");
         self.cells[cell.index()] = None;
-        for (number, cpu) in (0..).zip(&mut self.cpus).filter(|(_, cpu)| cpu.owner == cell) {
+        for (number, cpu) in (0..)
+            .zip(&mut self.cpus)
+            .filter(|(_, cpu)| cpu.owner == cell)
+        {
             (cpu.owner, cpu.number) = (CellId::ROOT, number);
         }
         self.update_root();
@@ -196,7 +209,9 @@ impl Ledger {
 
     /// All cells, the root cell first.
     pub fn holdings(&self) -> impl Iterator<Item = (CellId, &Holding)> {
-        (0..MAX_CELLS).filter_map(CellId::new).filter_map(|id| Some((id, self.cell(id)?)))
+        (0..MAX_CELLS)
+            .filter_map(CellId::new)
+            .filter_map(|id| Some((id, self.cell(id)?)))
     }
 
     /// All cells but root.
@@ -211,57 +226,84 @@ impl Ledger {
 
     /// Returns the CPU of this affinity.
     pub fn cpu_by_mpidr(&self, mpidr: Mpidr) -> Option<CpuId> {
-        self.cpus.iter().position(|cpu| cpu.mpidr == mpidr).and_then(CpuId::new)
+        self.cpus
+            .iter()
+            .position(|cpu| cpu.mpidr == mpidr)
+            .and_then(CpuId::new)
     }
 
     /// Returns the CPU's affinity; 0 for one that is not in the system's list.
     pub fn mpidr(&self, cpu: CpuId) -> Mpidr {
-        self.cpus.get(cpu.index()).map(|cpu| cpu.mpidr).unwrap_or_default()
+        self.cpus
+            .get(cpu.index())
+            .map(|cpu| cpu.mpidr)
+            .unwrap_or_default()
     }
 
     /// Returns the CPU's owner; root for one that is not in the system's list.
     pub fn cpu_owner(&self, cpu: CpuId) -> CellId {
-        self.cpus.get(cpu.index()).map_or(CellId::ROOT, |cpu| cpu.owner)
+        self.cpus
+            .get(cpu.index())
+            .map_or(CellId::ROOT, |cpu| cpu.owner)
     }
 
     /// Returns the owner's own number of the CPU. Root's numbers are those of the system's list.
     pub fn virtual_number(&self, cpu: CpuId) -> usize {
-        self.cpus.get(cpu.index()).map_or(cpu.index(), |cpu| cpu.number.into())
+        self.cpus
+            .get(cpu.index())
+            .map_or(cpu.index(), |cpu| cpu.number.into())
     }
 
     /// Returns the CPU that is number `number` of the cell.
     pub fn virtual_cpu(&self, cell: CellId, number: usize) -> Option<CpuId> {
         if cell == CellId::ROOT {
             let cpu = CpuId::new(number)?;
-            return self.cpus.get(number).filter(|cpu| cpu.owner == cell).map(|_| cpu);
+            return self
+                .cpus
+                .get(number)
+                .filter(|cpu| cpu.owner == cell)
+                .map(|_| cpu);
         }
         self.cell(cell)?.cpus.get(number).copied()
     }
 
     /// The cell's CPUs in the order of its own numbers.
     pub fn cpus_of(&self, cell: CellId) -> impl Iterator<Item = CpuId> + '_ {
-        self.cell(cell).into_iter().flat_map(|holding| holding.cpus.iter().copied())
+        self.cell(cell)
+            .into_iter()
+            .flat_map(|holding| holding.cpus.iter().copied())
     }
 
     fn cpus_owned(&self, cell: CellId) -> impl Iterator<Item = CpuId> + '_ {
-        (0..self.cpus.len()).filter_map(CpuId::new).filter(move |cpu| self.cpu_owner(*cpu) == cell)
+        (0..self.cpus.len())
+            .filter_map(CpuId::new)
+            .filter(move |cpu| self.cpu_owner(*cpu) == cell)
     }
 
     /// The cell's interrupts.
     pub fn spis_of(&self, cell: CellId) -> &SpiSet {
-        self.cell(cell).map_or(&SpiSet::EMPTY, |holding| &holding.spis)
+        self.cell(cell)
+            .map_or(&SpiSet::EMPTY, |holding| &holding.spis)
     }
 
     /// Returns the owner of an interrupt.
     pub fn spi_owner(&self, spi: Spi) -> CellId {
-        self.cells().find(|(_, cell)| cell.spis.contains(spi)).map_or(CellId::ROOT, |(id, _)| id)
+        self.cells()
+            .find(|(_, cell)| cell.spis.contains(spi))
+            .map_or(CellId::ROOT, |(id, _)| id)
     }
 
     /// What root's stage 2 must leave out: the hypervisor's memory, the whole pool, the interrupt controller, the
     /// cells' devices.
     pub fn not_roots(&self) -> impl Iterator<Item = Region<Hpa>> + '_ {
-        let devices = self.cells().flat_map(|(_, cell)| cell.devices.iter().map(|window| window.hpa));
-        self.hv.into_iter().chain(self.pool).chain(self.gic.iter().copied()).chain(devices)
+        let devices = self
+            .cells()
+            .flat_map(|(_, cell)| cell.devices.iter().map(|window| window.hpa));
+        self.hv
+            .into_iter()
+            .chain(self.pool)
+            .chain(self.gic.iter().copied())
+            .chain(devices)
     }
 
     /// Returns whose an address is.
@@ -273,7 +315,10 @@ impl Ledger {
             Owner::Hypervisor
         } else if self.gic.iter().any(|gic| gic.contains(address)) {
             Owner::Gic
-        } else if let Some((id, _)) = self.cells().find(|(_, cell)| has(&cell.memory) || has(&cell.devices)) {
+        } else if let Some((id, _)) = self
+            .cells()
+            .find(|(_, cell)| has(&cell.memory) || has(&cell.devices))
+        {
             Owner::Cell(id)
         } else if self.pool.is_some_and(|pool| pool.contains(address)) {
             Owner::Pool
@@ -297,7 +342,11 @@ fn check_system(
     if !hv.base().0.is_multiple_of(HV_ALIGN) {
         return Err(Refused::new(code::UNALIGNED, hv.base().0, hv.size()));
     }
-    for region in gic(system).chain(system.ram.iter().copied()).chain([hv]).chain(pool) {
+    for region in gic(system)
+        .chain(system.ram.iter().copied())
+        .chain([hv])
+        .chain(pool)
+    {
         Region::pages(region.base(), region.size())?;
         region.below(pa_bits)?;
     }
@@ -305,10 +354,23 @@ fn check_system(
         return Err(Refused::new(code::MEMORY_OF_HYPERVISOR, shared.0, 0));
     }
     for (index, region) in gic(system).enumerate() {
-        if let Some(other) = gic(system).take(index).find(|other| other.overlaps(&region)) {
-            return Err(Refused::new(code::OVERLAPS_ITSELF, other.base().0, region.base().0));
+        if let Some(other) = gic(system)
+            .take(index)
+            .find(|other| other.overlaps(&region))
+        {
+            return Err(Refused::new(
+                code::OVERLAPS_ITSELF,
+                other.base().0,
+                region.base().0,
+            ));
         }
-        if let Some(shared) = system.ram.iter().chain([&hv]).chain(&pool).find_map(|ram| ram.overlap(&region)) {
+        if let Some(shared) = system
+            .ram
+            .iter()
+            .chain([&hv])
+            .chain(&pool)
+            .find_map(|ram| ram.overlap(&region))
+        {
             return Err(Refused::new(code::DEVICE_IN_RAM, shared.0, 0));
         }
     }
@@ -316,7 +378,12 @@ fn check_system(
         return Err(Refused::new(code::NO_CPU, 0, 0));
     }
     for (index, cpu) in system.cpus.iter().enumerate() {
-        if system.cpus.iter().take(index).any(|other| other.mpidr == cpu.mpidr) {
+        if system
+            .cpus
+            .iter()
+            .take(index)
+            .any(|other| other.mpidr == cpu.mpidr)
+        {
             return Err(Refused::new(code::CPU_TWICE, cpu.mpidr.get(), 0));
         }
     }

@@ -70,18 +70,32 @@ impl Refused {
         let Self { code, a, b } = *self;
         match code {
             code::PENDING => write!(f, "the work is still under way: ask again"),
-            code::NOT_SUPPORTED => write!(f, "call {a:#x} does not exist or is not for this caller"),
+            code::NOT_SUPPORTED => {
+                write!(f, "call {a:#x} does not exist or is not for this caller")
+            }
             code::BAD_ARGUMENT => write!(f, "argument {a} of the call is out of range: {b:#x}"),
             code::WRONG_STATE => write!(f, "not possible while the state is \"{}\"", state_name(a)),
             code::NO_SUCH_CELL => write!(f, "there is no cell {a}: see `bulkhead cell list`"),
-            code::BAD_MAGIC => write!(f, "the blob starts with {a:#018x}, which is not the magic number of its kind"),
+            code::BAD_MAGIC => write!(
+                f,
+                "the blob starts with {a:#018x}, which is not the magic number of its kind"
+            ),
             code::BAD_VERSION => write!(
                 f,
                 "the blob has version {a}, the hypervisor knows {b}: use `bulkhead`, module and image of one build"
             ),
-            code::BAD_LENGTH => write!(f, "the blob's length is wrong: {a} bytes where {b} are wanted"),
-            code::BAD_CONTENT => write!(f, "the blob is malformed: {b:#x} at offset {a} means nothing"),
-            code::TOO_MANY => write!(f, "a list has {a} entries, more than the {b} there is room for"),
+            code::BAD_LENGTH => write!(
+                f,
+                "the blob's length is wrong: {a} bytes where {b} are wanted"
+            ),
+            code::BAD_CONTENT => write!(
+                f,
+                "the blob is malformed: {b:#x} at offset {a} means nothing"
+            ),
+            code::TOO_MANY => write!(
+                f,
+                "a list has {a} entries, more than the {b} there is room for"
+            ),
             _ => self.fmt_memory(f),
         }
     }
@@ -90,16 +104,32 @@ impl Refused {
         let Self { code, a, b } = *self;
         match code {
             code::UNALIGNED => {
-                write!(f, "the region at {a:#x} ({}) is not made of whole, aligned pages of 4 KiB", Bytes(b))
+                write!(
+                    f,
+                    "the region at {a:#x} ({}) is not made of whole, aligned pages of 4 KiB",
+                    Bytes(b)
+                )
             }
             code::WRAPS => {
-                write!(f, "the region at {a:#x} with size {b:#x} goes beyond the end of the physical address space")
+                write!(
+                    f,
+                    "the region at {a:#x} with size {b:#x} goes beyond the end of the physical address space"
+                )
             }
             code::EMPTY => write!(f, "the region at {a:#x} is empty: give it a size"),
-            code::OVERLAPS_ITSELF => write!(f, "the regions at {a:#x} and at {b:#x} overlap: move one of them"),
-            code::MEMORY_OF_CELL => write!(f, "memory at {a:#x} belongs to cell {b}: leave the address out"),
+            code::OVERLAPS_ITSELF => write!(
+                f,
+                "the regions at {a:#x} and at {b:#x} overlap: move one of them"
+            ),
+            code::MEMORY_OF_CELL => write!(
+                f,
+                "memory at {a:#x} belongs to cell {b}: leave the address out"
+            ),
             code::MEMORY_OF_HYPERVISOR => {
-                write!(f, "memory at {a:#x} belongs to the hypervisor itself: leave the address out")
+                write!(
+                    f,
+                    "memory at {a:#x} belongs to the hypervisor itself: leave the address out"
+                )
             }
             code::MEMORY_OF_LINUX => write!(
                 f,
@@ -107,9 +137,15 @@ impl Refused {
                  leave the address out or raise `bulkhead enable --memory`"
             ),
             code::MEMORY_ABSENT => write!(f, "there is no RAM at {a:#x}: leave the address out"),
-            code::DEVICE_IN_RAM => write!(f, "the device window covers {a:#x}, which is RAM and not a device"),
+            code::DEVICE_IN_RAM => write!(
+                f,
+                "the device window covers {a:#x}, which is RAM and not a device"
+            ),
             code::DEVICE_IS_GIC => {
-                write!(f, "{a:#x} is the interrupt controller, which every cell has already: leave it out")
+                write!(
+                    f,
+                    "{a:#x} is the interrupt controller, which every cell has already: leave it out"
+                )
             }
             code::POOL_FULL => write!(
                 f,
@@ -118,7 +154,10 @@ impl Refused {
                 Bytes(a),
                 Bytes(b)
             ),
-            code::DEVICE_OF_CELL => write!(f, "the device at {a:#x} belongs to cell {b}: destroy that one first"),
+            code::DEVICE_OF_CELL => write!(
+                f,
+                "the device at {a:#x} belongs to cell {b}: destroy that one first"
+            ),
             code::NO_RAM => write!(f, "the cell has no memory: give it at least one region"),
             _ => self.fmt_cpu_spi_name(f),
         }
@@ -128,19 +167,52 @@ impl Refused {
         let Self { code, a, b } = *self;
         match code {
             code::NO_SUCH_CPU => write!(f, "{} does not exist on this board", Cpu(a)),
-            code::CPU_OF_CELL => write!(f, "{} belongs to cell {b}: choose another or destroy that one", Cpu(a)),
-            code::CPU_OF_LINUX => write!(f, "{} is still used by Linux: take it offline first", Cpu(a)),
-            code::LAST_CPU => write!(f, "{} is the last one that Linux has: leave it to Linux", Cpu(a)),
+            code::CPU_OF_CELL => write!(
+                f,
+                "{} belongs to cell {b}: choose another or destroy that one",
+                Cpu(a)
+            ),
+            code::CPU_OF_LINUX => write!(
+                f,
+                "{} is still used by Linux: take it offline first",
+                Cpu(a)
+            ),
+            code::LAST_CPU => write!(
+                f,
+                "{} is the last one that Linux has: leave it to Linux",
+                Cpu(a)
+            ),
             code::CPU_TWICE => write!(f, "{} is listed twice", Cpu(a)),
-            code::NO_SUCH_SPI => write!(f, "interrupt {a} is not a shared peripheral interrupt of this board"),
-            code::SPI_OF_CELL => write!(f, "interrupt {a} belongs to cell {b}: destroy that one first"),
-            code::NAME_TAKEN if a == 0 => write!(f, "\"root\" is the name of the root cell: choose another"),
-            code::NAME_TAKEN => write!(f, "cell {a} has this name already: choose another or destroy that one"),
-            code::BAD_NAME => {
-                write!(f, "a cell's name is 1 to 31 letters, digits, '-', '_' or '.', and starts with a letter or digit")
+            code::NO_SUCH_SPI => write!(
+                f,
+                "interrupt {a} is not a shared peripheral interrupt of this board"
+            ),
+            code::SPI_OF_CELL => write!(
+                f,
+                "interrupt {a} belongs to cell {b}: destroy that one first"
+            ),
+            code::NAME_TAKEN if a == 0 => {
+                write!(f, "\"root\" is the name of the root cell: choose another")
             }
-            code::NO_CELL_SLOT => write!(f, "all {a} cells there is room for exist (root is one): destroy one first"),
-            code::IMAGE_OUTSIDE => write!(f, "{} at guest address {a:#x} do not fit the cell's memory", Bytes(b)),
+            code::NAME_TAKEN => write!(
+                f,
+                "cell {a} has this name already: choose another or destroy that one"
+            ),
+            code::BAD_NAME => {
+                write!(
+                    f,
+                    "a cell's name is 1 to 31 letters, digits, '-', '_' or '.', and starts with a letter or digit"
+                )
+            }
+            code::NO_CELL_SLOT => write!(
+                f,
+                "all {a} cells there is room for exist (root is one): destroy one first"
+            ),
+            code::IMAGE_OUTSIDE => write!(
+                f,
+                "{} at guest address {a:#x} do not fit the cell's memory",
+                Bytes(b)
+            ),
             code::ENTRY_OUTSIDE => write!(f, "the entry point {a:#x} is not in the cell's memory"),
             code::NO_CPU => write!(f, "no CPU is listed: give at least one"),
             code::SPI_TWICE => write!(f, "interrupt {a} is listed twice"),
@@ -152,7 +224,12 @@ impl Refused {
         let Self { code, a, b } = *self;
         match code {
             code::HV_MEMORY_TOO_SMALL => {
-                write!(f, "the hypervisor was given {}, it needs {}", Bytes(a), Bytes(b))
+                write!(
+                    f,
+                    "the hypervisor was given {}, it needs {}",
+                    Bytes(a),
+                    Bytes(b)
+                )
             }
             code::HV_PAGES_EXHAUSTED => write!(
                 f,
@@ -163,7 +240,10 @@ impl Refused {
             code::CELLS_EXIST => write!(f, "cells exist still ({a}): destroy them first"),
             code::CPU_SILENT => write!(f, "{} does not answer: its cell is cut off", Cpu(a)),
             code::INJECTED => write!(f, "failed at step {a}, as the test asked"),
-            code::PANICKED => write!(f, "the hypervisor has met a bug of its own: `bulkhead log` shows it; reboot"),
+            code::PANICKED => write!(
+                f,
+                "the hypervisor has met a bug of its own: `bulkhead log` shows it; reboot"
+            ),
             _ => self.fmt_module(f),
         }
     }
@@ -178,7 +258,10 @@ impl Refused {
                 "the kernel itself runs at EL2 (VHE): boot it with `kvm-arm.mode=nvhe kvm-arm.mode=none`, \
                  both, in this order"
             ),
-            code::NO_EL2 => write!(f, "the kernel was not started at EL2: the firmware or boot loader has to do that"),
+            code::NO_EL2 => write!(
+                f,
+                "the kernel was not started at EL2: the firmware or boot loader has to do that"
+            ),
             code::NO_MEMORY => write!(
                 f,
                 "Linux has no {} of contiguous memory left ({}): ask for less, or reserve it in the device tree",
@@ -186,14 +269,22 @@ impl Refused {
                 Errno(b)
             ),
             code::NO_IMAGE => {
-                write!(f, "the hypervisor's image /lib/firmware/bulkhead.bin cannot be read ({})", Errno(a))
+                write!(
+                    f,
+                    "the hypervisor's image /lib/firmware/bulkhead.bin cannot be read ({})",
+                    Errno(a)
+                )
             }
             code::BAD_IMAGE => write!(
                 f,
                 "/lib/firmware/bulkhead.bin is not an image for this module: found {a:#x}, wanted {b:#x}"
             ),
-            code::CPU_OFFLINE_FAILED => write!(f, "Linux did not give its CPU {a} up ({})", Errno(b)),
-            code::CPU_ONLINE_FAILED => write!(f, "Linux did not take its CPU {a} back ({})", Errno(b)),
+            code::CPU_OFFLINE_FAILED => {
+                write!(f, "Linux did not give its CPU {a} up ({})", Errno(b))
+            }
+            code::CPU_ONLINE_FAILED => {
+                write!(f, "Linux did not take its CPU {a} back ({})", Errno(b))
+            }
             code::INTERRUPTED => write!(f, "interrupted by a signal"),
             code::PROTECTED_KVM => write!(
                 f,
@@ -205,12 +296,19 @@ impl Refused {
 
     /// For a number that another version may have sent.
     fn fmt_unknown(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "code {} ({:#x}, {:#x}), which this version does not know", self.code, self.a, self.b)
+        write!(
+            f,
+            "code {} ({:#x}, {:#x}), which this version does not know",
+            self.code, self.a, self.b
+        )
     }
 }
 
 fn state_name(number: u64) -> &'static str {
-    usize::try_from(number).ok().and_then(|n| state::NAMES.get(n).copied()).unwrap_or("unknown")
+    usize::try_from(number)
+        .ok()
+        .and_then(|n| state::NAMES.get(n).copied())
+        .unwrap_or("unknown")
 }
 
 fn fmt_feature(number: u64, found: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -221,16 +319,32 @@ fn fmt_feature(number: u64, found: u64, f: &mut fmt::Formatter<'_>) -> fmt::Resu
              boot without `irqchip.gicv3_pseudo_nmi=1`"
         ),
         feature::TWO_SECURITY_STATES => {
-            write!(f, "the interrupt controller has two security states (GICD_CTLR is {found:#x}): not supported yet")
+            write!(
+                f,
+                "the interrupt controller has two security states (GICD_CTLR is {found:#x}): not supported yet"
+            )
         }
-        feature::NO_REDISTRIBUTOR => write!(f, "no redistributor of the interrupt controller is for {}", Cpu(found)),
+        feature::NO_REDISTRIBUTOR => write!(
+            f,
+            "no redistributor of the interrupt controller is for {}",
+            Cpu(found)
+        ),
         feature::NO_SYSTEM_REGISTERS => {
-            write!(f, "the interrupt controller's system registers are off (ICC_SRE_EL2 is {found:#x})")
+            write!(
+                f,
+                "the interrupt controller's system registers are off (ICC_SRE_EL2 is {found:#x})"
+            )
         }
         feature::NO_4K_GRANULE => {
-            write!(f, "the CPU has no 4 KiB pages at EL2 or in stage 2 (ID_AA64MMFR0_EL1 is {found:#x})")
+            write!(
+                f,
+                "the CPU has no 4 KiB pages at EL2 or in stage 2 (ID_AA64MMFR0_EL1 is {found:#x})"
+            )
         }
-        feature::NOT_GICV3 => write!(f, "the interrupt controller is no GICv3 (GICD_PIDR2 is {found:#x})"),
+        feature::NOT_GICV3 => write!(
+            f,
+            "the interrupt controller is no GICv3 (GICD_PIDR2 is {found:#x})"
+        ),
         _ => write!(f, "the hardware lacks feature {number} (found {found:#x})"),
     }
 }

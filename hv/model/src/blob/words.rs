@@ -40,19 +40,28 @@ impl<'a> Reader<'a> {
 
     /// Ends: nothing may follow.
     pub(super) fn finish(self) -> Result<(), Refused> {
-        if self.offset == self.bytes.len() { Ok(()) } else { Err(bad_length(self.bytes.len(), self.offset)) }
+        if self.offset == self.bytes.len() {
+            Ok(())
+        } else {
+            Err(bad_length(self.bytes.len(), self.offset))
+        }
     }
 
     /// Takes the next word.
     pub(super) fn word(&mut self) -> Result<u64, Refused> {
         let rest = self.bytes.get(self.offset..).unwrap_or(&[]);
-        let word = rest.first_chunk().ok_or(bad_length(self.bytes.len(), self.offset + WORD))?;
+        let word = rest
+            .first_chunk()
+            .ok_or(bad_length(self.bytes.len(), self.offset + WORD))?;
         self.offset += WORD;
         Ok(u64::from_le_bytes(*word))
     }
 
     /// Takes the next word, refusing as `BAD_CONTENT` what `check` does not know.
-    pub(super) fn checked<T>(&mut self, check: impl FnOnce(u64) -> Option<T>) -> Result<T, Refused> {
+    pub(super) fn checked<T>(
+        &mut self,
+        check: impl FnOnce(u64) -> Option<T>,
+    ) -> Result<T, Refused> {
         let offset = self.offset as u64;
         let word = self.word()?;
         check(word).ok_or(Refused::new(code::BAD_CONTENT, offset, word))
@@ -72,7 +81,10 @@ impl<'a> Reader<'a> {
 
     pub(super) fn spi(&mut self) -> Result<Spi, Refused> {
         let word = self.word()?;
-        u16::try_from(word).ok().and_then(Spi::new).ok_or(Refused::new(code::NO_SUCH_SPI, word, 0))
+        u16::try_from(word)
+            .ok()
+            .and_then(Spi::new)
+            .ok_or(Refused::new(code::NO_SUCH_SPI, word, 0))
     }
 
     pub(super) fn region(&mut self) -> Result<Region<Hpa>, Refused> {

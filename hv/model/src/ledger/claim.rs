@@ -7,7 +7,9 @@ use bulkhead_abi::{MAX_CELLS, MAX_CPUS, code};
 
 use super::{Holding, Ledger, Window};
 use crate::addr::{Address, Gpa, Hpa, Region};
-use crate::blob::{CellConfig, DeviceConfig, MAX_DEVICES, MAX_MEMORY, MemoryConfig, Name, Placement};
+use crate::blob::{
+    CellConfig, DeviceConfig, MAX_DEVICES, MAX_MEMORY, MemoryConfig, Name, Placement,
+};
 use crate::id::{CellId, CpuId, Mpidr, Spi, SpiSet};
 use crate::refused::Refused;
 
@@ -54,8 +56,18 @@ impl Ledger {
         let memory = self.claim_memory(&config.memory)?;
         let devices = self.claim_devices(&config.devices)?;
         let spis = self.claim_spis(&config.spis)?;
-        let holding = Holding { name: config.name, cpus, memory, devices, spis };
-        Ok(Claim { id, holding, generation: self.generation })
+        let holding = Holding {
+            name: config.name,
+            cpus,
+            memory,
+            devices,
+            spis,
+        };
+        Ok(Claim {
+            id,
+            holding,
+            generation: self.generation,
+        })
     }
 
     fn check_name(&self, name: &Name) -> Result<(), Refused> {
@@ -80,7 +92,9 @@ impl Ledger {
         let mut cpus = ArrayVec::new();
         for mpidr in mpidrs {
             let refused = |code, b| Refused::new(code, mpidr.get(), b);
-            let cpu = self.cpu_by_mpidr(*mpidr).ok_or(refused(code::NO_SUCH_CPU, 0))?;
+            let cpu = self
+                .cpu_by_mpidr(*mpidr)
+                .ok_or(refused(code::NO_SUCH_CPU, 0))?;
             let owner = self.cpu_owner(cpu);
             if cpus.contains(&cpu) {
                 return Err(refused(code::CPU_TWICE, 0));
@@ -96,14 +110,24 @@ impl Ledger {
     }
 
     /// Refuses CPUs that root uses, and all that root has.
-    fn check_root_keeps_one(&self, taken: &[CpuId], last: Mpidr, is_off: impl Fn(CpuId) -> bool) -> Result<(), Refused> {
-        let kept = || self.cpus_of(CellId::ROOT).filter(|cpu| !taken.contains(cpu));
+    fn check_root_keeps_one(
+        &self,
+        taken: &[CpuId],
+        last: Mpidr,
+        is_off: impl Fn(CpuId) -> bool,
+    ) -> Result<(), Refused> {
+        let kept = || {
+            self.cpus_of(CellId::ROOT)
+                .filter(|cpu| !taken.contains(cpu))
+        };
         if kept().next().is_none() {
             return Err(Refused::new(code::LAST_CPU, last.get(), 0));
         }
         match taken.iter().find(|cpu| !is_off(**cpu)) {
             None => Ok(()),
-            Some(cpu) if kept().all(&is_off) => Err(Refused::new(code::LAST_CPU, self.mpidr(*cpu).get(), 0)),
+            Some(cpu) if kept().all(&is_off) => {
+                Err(Refused::new(code::LAST_CPU, self.mpidr(*cpu).get(), 0))
+            }
             Some(cpu) => Err(Refused::new(code::CPU_OF_LINUX, self.mpidr(*cpu).get(), 0)),
         }
     }
@@ -116,7 +140,10 @@ impl Ledger {
         }
         let mut seen: ArrayVec<Region<Gpa>, { MAX_MEMORY + MAX_DEVICES }> = ArrayVec::new();
         let memory = config.memory.iter().map(|memory| (memory.gpa, memory.size));
-        let devices = config.devices.iter().map(|device| (device.gpa, device.size));
+        let devices = config
+            .devices
+            .iter()
+            .map(|device| (device.gpa, device.size));
         for (gpa, size) in memory.chain(devices) {
             let region = self.pages(gpa, size)?;
             self.check_not_gic(Region::new(Hpa(gpa.0), size)?)?;
@@ -126,7 +153,10 @@ impl Ledger {
         Ok(())
     }
 
-    fn claim_memory(&self, wanted: &[MemoryConfig]) -> Result<ArrayVec<Window, MAX_MEMORY>, Refused> {
+    fn claim_memory(
+        &self,
+        wanted: &[MemoryConfig],
+    ) -> Result<ArrayVec<Window, MAX_MEMORY>, Refused> {
         let mut taken: ArrayVec<Region<Hpa>, MAX_MEMORY> = ArrayVec::new();
         for memory in wanted {
             if let Placement::At(hpa) = memory.placement {
@@ -142,7 +172,10 @@ impl Ledger {
                 Placement::At(hpa) => Region::pages(hpa, memory.size)?,
                 Placement::Pool => self.take_from_pool(memory, &mut taken)?,
             };
-            windows.push(Window { gpa: Region::pages(memory.gpa, memory.size)?, hpa });
+            windows.push(Window {
+                gpa: Region::pages(memory.gpa, memory.size)?,
+                hpa,
+            });
         }
         Ok(windows)
     }
@@ -153,7 +186,8 @@ impl Ledger {
         taken: &mut ArrayVec<Region<Hpa>, MAX_MEMORY>,
     ) -> Result<Region<Hpa>, Refused> {
         let region = self.first_fit(memory.gpa, memory.size, taken);
-        let region = region.ok_or_else(|| Refused::new(code::POOL_FULL, memory.size, self.largest_free(taken)))?;
+        let region = region
+            .ok_or_else(|| Refused::new(code::POOL_FULL, memory.size, self.largest_free(taken)))?;
         taken.push(region);
         Ok(region)
     }
@@ -164,7 +198,11 @@ impl Ledger {
             return Err(Refused::new(code::MEMORY_OF_HYPERVISOR, shared.0, 0));
         }
         if let Some((id, address)) = self.shared_with_cell(region, |cell| &cell.memory) {
-            return Err(Refused::new(code::MEMORY_OF_CELL, address.0, id.index() as u64));
+            return Err(Refused::new(
+                code::MEMORY_OF_CELL,
+                address.0,
+                id.index() as u64,
+            ));
         }
         let outside = match self.pool {
             Some(pool) if pool.covers(&region) => return Ok(()),
@@ -172,17 +210,32 @@ impl Ledger {
             _ => region.base(),
         };
         let is_ram = self.ram.iter().any(|ram| ram.contains(outside));
-        Err(Refused::new(if is_ram { code::MEMORY_OF_LINUX } else { code::MEMORY_ABSENT }, outside.0, 0))
+        Err(Refused::new(
+            if is_ram {
+                code::MEMORY_OF_LINUX
+            } else {
+                code::MEMORY_ABSENT
+            },
+            outside.0,
+            0,
+        ))
     }
 
-    fn claim_devices(&self, wanted: &[DeviceConfig]) -> Result<ArrayVec<Window, MAX_DEVICES>, Refused> {
+    fn claim_devices(
+        &self,
+        wanted: &[DeviceConfig],
+    ) -> Result<ArrayVec<Window, MAX_DEVICES>, Refused> {
         let mut windows: ArrayVec<Window, MAX_DEVICES> = ArrayVec::new();
         for device in wanted {
             let hpa = self.pages(device.hpa, device.size)?;
             self.check_device(hpa)?;
-            let taken: ArrayVec<Region<Hpa>, MAX_DEVICES> = windows.iter().map(|window| window.hpa).collect();
+            let taken: ArrayVec<Region<Hpa>, MAX_DEVICES> =
+                windows.iter().map(|window| window.hpa).collect();
             check_apart(&taken, &hpa)?;
-            windows.push(Window { gpa: Region::pages(device.gpa, device.size)?, hpa });
+            windows.push(Window {
+                gpa: Region::pages(device.gpa, device.size)?,
+                hpa,
+            });
         }
         Ok(windows)
     }
@@ -192,12 +245,21 @@ impl Ledger {
         if let Some(shared) = self.hv.and_then(|hv| hv.overlap(&region)) {
             return Err(Refused::new(code::MEMORY_OF_HYPERVISOR, shared.0, 0));
         }
-        if let Some(shared) = self.ram.iter().chain(&self.pool).find_map(|ram| ram.overlap(&region)) {
+        if let Some(shared) = self
+            .ram
+            .iter()
+            .chain(&self.pool)
+            .find_map(|ram| ram.overlap(&region))
+        {
             return Err(Refused::new(code::DEVICE_IN_RAM, shared.0, 0));
         }
         self.check_not_gic(region)?;
         match self.shared_with_cell(region, |cell| &cell.devices) {
-            Some((id, address)) => Err(Refused::new(code::DEVICE_OF_CELL, address.0, id.index() as u64)),
+            Some((id, address)) => Err(Refused::new(
+                code::DEVICE_OF_CELL,
+                address.0,
+                id.index() as u64,
+            )),
             None => Ok(()),
         }
     }
@@ -217,7 +279,11 @@ impl Ledger {
                 return Err(Refused::new(code::SPI_TWICE, spi.intid().into(), 0));
             }
             if owner != CellId::ROOT {
-                return Err(Refused::new(code::SPI_OF_CELL, spi.intid().into(), owner.index() as u64));
+                return Err(Refused::new(
+                    code::SPI_OF_CELL,
+                    spi.intid().into(),
+                    owner.index() as u64,
+                ));
             }
             spis.insert(*spi);
         }
@@ -238,7 +304,9 @@ impl Ledger {
         windows: impl Fn(&Holding) -> &[Window],
     ) -> Option<(CellId, Hpa)> {
         self.cells().find_map(|(id, cell)| {
-            windows(cell).iter().find_map(|window| Some((id, window.hpa.overlap(&region)?)))
+            windows(cell)
+                .iter()
+                .find_map(|window| Some((id, window.hpa.overlap(&region)?)))
         })
     }
 }
@@ -246,7 +314,11 @@ impl Ledger {
 /// Refuses a region that shares an address with one of the same cell.
 fn check_apart<A: Address>(others: &[Region<A>], region: &Region<A>) -> Result<(), Refused> {
     match others.iter().find(|other| other.overlaps(region)) {
-        Some(other) => Err(Refused::new(code::OVERLAPS_ITSELF, other.base().get(), region.base().get())),
+        Some(other) => Err(Refused::new(
+            code::OVERLAPS_ITSELF,
+            other.base().get(),
+            region.base().get(),
+        )),
         None => Ok(()),
     }
 }

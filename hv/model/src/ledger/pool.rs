@@ -28,22 +28,43 @@ impl Ledger {
             if used().any(|region| region.contains(start)) {
                 return 0;
             }
-            let next = used().map(|region| region.base()).filter(|base| *base >= start).min();
+            let next = used()
+                .map(|region| region.base())
+                .filter(|base| *base >= start)
+                .min();
             next.unwrap_or(pool.end()).0 - start.0
         };
-        used().map(|region| region.end()).chain([pool.base()]).map(gap).max().unwrap_or(0)
+        used()
+            .map(|region| region.end())
+            .chain([pool.base()])
+            .map(gap)
+            .max()
+            .unwrap_or(0)
     }
 
     /// Finds the first free range of the pool for `size` bytes seen at `gpa`.
     ///
     /// A region of a block or more is put where blocks can map it, if there is room there; else at any page.
-    pub(super) fn first_fit(&self, gpa: Gpa, size: u64, taken: &[Region<Hpa>]) -> Option<Region<Hpa>> {
-        let by_block = (size >= BLOCK_SIZE).then(|| self.fit(gpa, size, BLOCK_SIZE, taken)).flatten();
+    pub(super) fn first_fit(
+        &self,
+        gpa: Gpa,
+        size: u64,
+        taken: &[Region<Hpa>],
+    ) -> Option<Region<Hpa>> {
+        let by_block = (size >= BLOCK_SIZE)
+            .then(|| self.fit(gpa, size, BLOCK_SIZE, taken))
+            .flatten();
         by_block.or_else(|| self.fit(gpa, size, PAGE_SIZE, taken))
     }
 
     /// Same, at an address that equals `gpa` modulo `alignment`.
-    fn fit(&self, gpa: Gpa, size: u64, alignment: u64, taken: &[Region<Hpa>]) -> Option<Region<Hpa>> {
+    fn fit(
+        &self,
+        gpa: Gpa,
+        size: u64,
+        alignment: u64,
+        taken: &[Region<Hpa>],
+    ) -> Option<Region<Hpa>> {
         let pool = self.pool?;
         let mut start = pool.base();
         loop {
@@ -52,7 +73,11 @@ impl Ledger {
             if !pool.covers(&region) {
                 return None;
             }
-            match self.used().chain(taken.iter().copied()).find(|used| used.overlaps(&region)) {
+            match self
+                .used()
+                .chain(taken.iter().copied())
+                .find(|used| used.overlaps(&region))
+            {
                 Some(used) => start = used.end(),
                 None => return Some(region),
             }
@@ -61,6 +86,7 @@ impl Ledger {
 
     /// The parts of the pool that cells have.
     fn used(&self) -> impl Iterator<Item = Region<Hpa>> + '_ {
-        self.cells().flat_map(|(_, cell)| cell.memory.iter().map(|window| window.hpa))
+        self.cells()
+            .flat_map(|(_, cell)| cell.memory.iter().map(|window| window.hpa))
     }
 }

@@ -1,0 +1,9 @@
+//! Tests of the configuration side of the model: blobs, ledger, a cell's life, texts of refusals.
+
+mod blob;
+mod board;
+mod cell;
+mod ledger;
+mod refusals;
+mod refused;
+mod worlds;
