@@ -107,6 +107,7 @@ impl SystemConfig {
     ///
     /// # Errors
     /// `BAD_MAGIC`, `BAD_VERSION`, `BAD_LENGTH`, `BAD_CONTENT`, `TOO_MANY`, `EMPTY`, `WRAPS`, `UNALIGNED`.
+    #[inline(never)] // Keeps what it needs on EL2's stack out of its caller's frame.
     pub fn decode(bytes: &[u8]) -> Result<Self, Refused> {
         let mut r = Reader::new(bytes, SYSTEM_MAGIC)?;
         let gicd = r.region()?;
@@ -288,6 +289,7 @@ impl CellConfig {
     /// # Errors
     /// `BAD_MAGIC`, `BAD_VERSION`, `BAD_LENGTH`, `BAD_CONTENT`, `TOO_MANY`, `BAD_NAME`, `NO_SUCH_SPI`, `EMPTY`,
     /// `WRAPS`, `UNALIGNED`.
+    #[inline(never)] // Keeps what it needs on EL2's stack out of its caller's frame.
     pub fn decode(bytes: &[u8]) -> Result<Self, Refused> {
         let mut r = Reader::new(bytes, CELL_MAGIC)?;
         let name = r.name()?;

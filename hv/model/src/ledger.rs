@@ -119,6 +119,7 @@ impl Ledger {
     /// # Errors
     /// `UNALIGNED`, `WRAPS` (beyond `pa_bits`), `OVERLAPS_ITSELF`, `MEMORY_OF_HYPERVISOR`, `DEVICE_IN_RAM`, `NO_CPU`,
     /// `CPU_TWICE`.
+    #[inline(never)] // Keeps what it needs on EL2's stack out of its caller's frame.
     pub fn set_up(
         &mut self,
         system: &SystemConfig,
@@ -156,6 +157,7 @@ impl Ledger {
     ///
     /// # Panics
     /// When the ledger has changed since the claim was prepared: our own bug.
+    #[inline(never)] // Keeps what it needs on EL2's stack out of its caller's frame.
     pub fn commit_create(&mut self, claim: Claim) -> CellId {
         assert_eq!(
             claim.generation, self.generation,

@@ -44,6 +44,7 @@ impl Ledger {
     /// `CPU_OF_LINUX`; `NO_RAM`, `EMPTY`, `WRAPS`, `UNALIGNED`, `OVERLAPS_ITSELF`, `DEVICE_IS_GIC`,
     /// `MEMORY_OF_HYPERVISOR`, `MEMORY_OF_CELL`, `MEMORY_OF_LINUX`, `MEMORY_ABSENT`, `POOL_FULL`, `DEVICE_IN_RAM`,
     /// `DEVICE_OF_CELL`; `SPI_TWICE`, `SPI_OF_CELL`.
+    #[inline(never)] // Keeps what it needs on EL2's stack out of its caller's frame.
     pub fn prepare_create(
         &self,
         config: &CellConfig,
@@ -147,7 +148,7 @@ impl Ledger {
         for (gpa, size) in memory.chain(devices) {
             let region = self.pages(gpa, size)?;
             self.check_not_gic(Region::new(Hpa(gpa.0), size)?)?;
-            check_apart(&seen, &region)?;
+            check_apart(seen.iter().copied(), &region)?;
             seen.push(region);
         }
         Ok(())
@@ -162,7 +163,7 @@ impl Ledger {
             if let Placement::At(hpa) = memory.placement {
                 let region = self.pages(hpa, memory.size)?;
                 self.check_memory(region)?;
-                check_apart(&taken, &region)?;
+                check_apart(taken.iter().copied(), &region)?;
                 taken.push(region);
             }
         }
@@ -229,9 +230,7 @@ impl Ledger {
         for device in wanted {
             let hpa = self.pages(device.hpa, device.size)?;
             self.check_device(hpa)?;
-            let taken: ArrayVec<Region<Hpa>, MAX_DEVICES> =
-                windows.iter().map(|window| window.hpa).collect();
-            check_apart(&taken, &hpa)?;
+            check_apart(windows.iter().map(|window| window.hpa), &hpa)?;
             windows.push(Window {
                 gpa: Region::pages(device.gpa, device.size)?,
                 hpa,
@@ -312,8 +311,11 @@ impl Ledger {
 }
 
 /// Refuses a region that shares an address with one of the same cell.
-fn check_apart<A: Address>(others: &[Region<A>], region: &Region<A>) -> Result<(), Refused> {
-    match others.iter().find(|other| other.overlaps(region)) {
+fn check_apart<A: Address>(
+    mut others: impl Iterator<Item = Region<A>>,
+    region: &Region<A>,
+) -> Result<(), Refused> {
+    match others.find(|other| other.overlaps(region)) {
         Some(other) => Err(Refused::new(
             code::OVERLAPS_ITSELF,
             other.base().get(),

@@ -7,8 +7,8 @@ use bulkhead_model::id::{CellId, CpuId, Mpidr, SpiSet};
 use bulkhead_model::ledger::{Claim, Ledger, Owner};
 
 use crate::board::{
-    GICD, GICR, HV, MIB, PA_BITS, PAGE, POOL, POOL_SIZE, RAM, UART, cell, ledger, memory, region,
-    small_cell, spi, system,
+    GICD, GICR, HV, MIB, PA_BITS, PAGE, POOL, POOL_SIZE, RAM, UART, cell, device, ledger, memory,
+    region, small_cell, spi, system,
 };
 
 fn id(index: usize) -> CellId {
@@ -79,6 +79,11 @@ fn root_has_everything_else() {
     spis.remove(spi(40));
     assert_eq!(*ledger.spis_of(CellId::ROOT), spis);
     assert_eq!(spis.iter().count(), 1020 - 32 - 1);
+    assert_eq!(
+        (spis.word(0), spis.word(31)),
+        (0, 0x0fff_ffff),
+        "neither private nor special interrupts"
+    );
     assert_eq!(ledger.spi_owner(spi(41)), CellId::ROOT);
     assert_eq!(
         ledger.cell(CellId::ROOT).map(|root| root.name.to_string()),
@@ -306,6 +311,14 @@ fn free_memory_is_counted() {
 fn a_board_may_be_addressed_by_all_64_bits() {
     let ledger = Ledger::new(&system(), region(HV, MIB), None, 64).unwrap();
     assert_eq!(ledger.owner(Hpa(u64::MAX)), Owner::Cell(CellId::ROOT));
+}
+
+#[test]
+fn the_last_page_of_the_address_space_may_be_given() {
+    let last = (1 << PA_BITS) - PAGE;
+    let mut config = small_cell("plc", 2);
+    config.devices.push(device(last, last, PAGE));
+    assert!(ledger().prepare_create(&config, |_| true).is_ok());
 }
 
 #[test]
