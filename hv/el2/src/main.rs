@@ -1,3 +1,35 @@
-//! The EL2 image.
+//! Bulkhead's EL2 image. What it is and how it is entered: hv/README.md; the contract: hv/abi.
+//!
+//! One rule: decisions are made in `bulkhead-model`; here they are carried out.
 #![no_std]
 #![no_main]
+
+mod board;
+mod boot;
+mod cells;
+mod context;
+mod firmware;
+mod gate;
+mod gic;
+mod guest;
+mod handle;
+mod hypercall;
+mod info;
+mod layout;
+mod life;
+mod log;
+mod mmio;
+mod pages;
+mod panic;
+mod percpu;
+mod power;
+mod registers;
+mod run;
+mod system;
+mod sysreg;
+mod vgic;
+
+core::arch::global_asm!(include_str!("entry.S"));
+core::arch::global_asm!(include_str!("vectors.S"));
+
+const _: () = assert!(bulkhead_abi::ABI_VERSION == 1, "entry.S has the version in the image's header");

@@ -1,0 +1,65 @@
+//! The board as EL2 found it at enable: fixed until the next enable.
+
+use bulkhead_model::addr::{Hpa, Region};
+use bulkhead_model::blob::Conduit;
+use bulkhead_model::id::{CpuId, Mpidr};
+use spin::Once;
+
+use crate::layout::{CPU_AREA_SIZE, CPU_STRUCT_OFFSET};
+use crate::percpu::PerCpu;
+
+/// What never changes while Bulkhead is enabled.
+pub struct Board {
+    /// The hypervisor's memory.
+    pub hv: Region<Hpa>,
+    /// The cells' pool.
+    pub pool: Option<Region<Hpa>>,
+    /// The shared read-only area.
+    pub shared: Region<Hpa>,
+    /// The mailbox.
+    pub mailbox: Region<Hpa>,
+    /// The distributor.
+    pub gicd: Region<Hpa>,
+    /// The first region of redistributors; cells see theirs from here on.
+    pub gicr: Region<Hpa>,
+    /// Bytes from one redistributor to the next: 2 frames of 64 KiB, or 4 with GICv4.
+    pub gicr_stride: u64,
+    /// How firmware is called.
+    pub psci: Conduit,
+    /// Physical address bits.
+    pub pa_bits: u8,
+    /// Physical base of the first CPU's area.
+    pub cpu_areas: u64,
+    /// Number of CPUs.
+    pub cpu_count: usize,
+}
+
+/// Set by `prepare`, before any CPU joins.
+pub static BOARD: Once<Board> = Once::new();
+
+/// Returns the board. Whoever runs a guest has one.
+pub fn board() -> &'static Board {
+    BOARD.get().expect("the board is set before a CPU joins")
+}
+
+impl Board {
+    /// All CPUs' structs, in the order of the system's list.
+    pub fn cpus(&self) -> impl ExactSizeIterator<Item = &'static PerCpu> + use<> {
+        let areas = self.cpu_areas;
+        (0..self.cpu_count).map(move |index| {
+            let address = areas + index as u64 * CPU_AREA_SIZE + CPU_STRUCT_OFFSET;
+            // SAFETY: `prepare` wrote all structs before it set the board; they are changed only through atomics.
+            unsafe { &*(address as *const PerCpu) }
+        })
+    }
+
+    /// The struct of one CPU.
+    pub fn cpu(&self, id: CpuId) -> Option<&'static PerCpu> {
+        self.cpus().nth(id.index())
+    }
+
+    /// The struct of the CPU of that affinity.
+    pub fn cpu_by_mpidr(&self, mpidr: Mpidr) -> Option<&'static PerCpu> {
+        self.cpus().find(|cpu| cpu.mpidr == mpidr)
+    }
+}

@@ -1,0 +1,277 @@
+//! `ENTER_PREPARE`: first tables with the MMU off, then everything that all CPUs share.
+//!
+//! One rule: nothing of the machine changes here but the hypervisor's own memory, so that a refusal leaves no trace.
+
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use aarch64_cpu::registers::{ID_AA64MMFR0_EL1, MPIDR_EL1, Readable, SCTLR_EL2, TCR_EL2};
+use bulkhead_abi::enter::{EnterArgs, IMAGE_MAGIC, MAILBOX_SIZE, inject};
+use bulkhead_abi::{MAX_CPUS, PAGE_SIZE, code};
+use bulkhead_model::addr::{Hpa, Region};
+use bulkhead_model::blob::SystemConfig;
+use bulkhead_model::id::{CpuId, Mpidr};
+use bulkhead_model::paging::{Tables, stage1_el2};
+use bulkhead_model::refused::Refused;
+
+use crate::board::{BOARD, Board};
+use crate::layout::{self, CPU_AREA_SIZE, CPU_STRUCT_OFFSET};
+use crate::pages::{self, FirstPages, Pages, Regime};
+use crate::percpu::PerCpu;
+use crate::{gic, info, system};
+
+/// What CPUs with the MMU off need, and the answer of `ENTER_PREPARE`. Offsets are entry.S's.
+#[repr(C)]
+struct Boot {
+    ttbr0: AtomicU64,
+    tcr: AtomicU64,
+    mair: AtomicU64,
+    sctlr: AtomicU64,
+    clean_end: AtomicU64,
+    cpu_count: AtomicU64,
+    cpu_areas: AtomicU64,
+    code: AtomicU64,
+    a: AtomicU64,
+    b: AtomicU64,
+    mpidrs: [AtomicU64; MAX_CPUS],
+}
+
+const _: () = assert!(core::mem::offset_of!(Boot, clean_end) == 32);
+const _: () = assert!(core::mem::offset_of!(Boot, code) == 56);
+const _: () = assert!(core::mem::offset_of!(Boot, mpidrs) == 80);
+const _: () = assert!(size_of::<Boot>() <= 1024);
+
+#[unsafe(no_mangle)]
+static BOOT: Boot = Boot {
+    ttbr0: AtomicU64::new(0),
+    tcr: AtomicU64::new(0),
+    mair: AtomicU64::new(0),
+    sctlr: AtomicU64::new(0),
+    clean_end: AtomicU64::new(0),
+    cpu_count: AtomicU64::new(0),
+    cpu_areas: AtomicU64::new(0),
+    code: AtomicU64::new(0),
+    a: AtomicU64::new(0),
+    b: AtomicU64::new(0),
+    mpidrs: [const { AtomicU64::new(0) }; MAX_CPUS],
+};
+
+/// The stack of `ENTER_PREPARE`.
+#[repr(C, align(16))]
+struct Stack(UnsafeCell<[u8; 16384]>);
+
+// SAFETY: only the preparing CPU runs on it.
+unsafe impl Sync for Stack {}
+
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".bss.boot_stack")]
+static BOOT_STACK: Stack = Stack(UnsafeCell::new([0; 16384]));
+
+/// What `prepare` found in the mailbox, for the later steps of enable.
+static INJECT: AtomicU64 = AtomicU64::new(0);
+static INJECT_MPIDR: AtomicU64 = AtomicU64::new(0);
+/// EL2's own tables, for `prepare` and for the devices it maps.
+static EL2_ROOT: AtomicU64 = AtomicU64::new(0);
+
+impl Boot {
+    fn answer(&self, result: Result<(u64, u64), Refused>) {
+        let (code, a, b) = match result {
+            Ok((a, b)) => (0, a, b),
+            Err(refused) => ((-refused.code) as u64, refused.a, refused.b),
+        };
+        self.a.store(a, Relaxed);
+        self.b.store(b, Relaxed);
+        self.code.store(code, Relaxed);
+    }
+}
+
+/// Builds EL2's first tables. MMU off: no lock, no exclusive access, plain loads and stores only.
+#[unsafe(no_mangle)]
+extern "C" fn early(hv_base: u64, hv_size: u64) {
+    BOOT.answer(first_tables(hv_base, hv_size).map(|()| (0, 0)));
+}
+
+fn first_tables(hv_base: u64, hv_size: u64) -> Result<(), Refused> {
+    let first = layout::image_end();
+    let least = first - hv_base + MAILBOX_SIZE + PAGE_SIZE;
+    if hv_size < least {
+        return Err(Refused::new(code::HV_MEMORY_TOO_SMALL, hv_size, least));
+    }
+    let mut pages = FirstPages { next: first, end: layout::mailbox(hv_base, hv_size) };
+    let too_small = |refused: Refused| match refused.code {
+        code::HV_PAGES_EXHAUSTED => Refused::new(code::HV_MEMORY_TOO_SMALL, hv_size, hv_size + refused.a * PAGE_SIZE),
+        _ => refused,
+    };
+    let Some(root) = bulkhead_model::paging::TableMemory::allocate(&mut pages) else {
+        return Err(Refused::new(code::HV_MEMORY_TOO_SMALL, hv_size, least));
+    };
+    let tables = Tables::for_stage1(root);
+    let parts = [
+        (hv_base, layout::rodata_start(), stage1_el2::CODE),
+        (layout::rodata_start(), layout::data_start(), stage1_el2::RODATA),
+        (layout::data_start(), hv_base + hv_size, stage1_el2::DATA),
+    ];
+    for (start, end, attributes) in parts {
+        tables.map(&mut pages, start, Hpa(start), end - start, attributes).map_err(too_small)?;
+    }
+    EL2_ROOT.store(root.0, Relaxed);
+    BOOT.ttbr0.store(root.0, Relaxed);
+    BOOT.tcr.store(tcr(&tables), Relaxed);
+    BOOT.mair.store(stage1_el2::MAIR, Relaxed);
+    BOOT.sctlr.store(sctlr(), Relaxed);
+    BOOT.clean_end.store(pages.next, Relaxed);
+    Ok(())
+}
+
+/// TCR_EL2: 4 KiB granule, inner shareable write-back walks, all physical address bits that there are.
+fn tcr(tables: &Tables) -> u64 {
+    let pa_range = ID_AA64MMFR0_EL1.read(ID_AA64MMFR0_EL1::PARange).min(5);
+    let res1 = (1 << 31) | (1 << 23);
+    (TCR_EL2::IRGN0.val(1) + TCR_EL2::ORGN0.val(1) + TCR_EL2::SH0.val(3) + TCR_EL2::PS.val(pa_range)).value
+        | tables.t0sz()
+        | res1
+}
+
+/// SCTLR_EL2: MMU, caches, write implies execute-never, stack alignment; RES1 bits of Armv8.0.
+fn sctlr() -> u64 {
+    let res1 = (3 << 28) | (3 << 22) | (1 << 18) | (1 << 16) | (1 << 11) | (3 << 4);
+    let wxn = 1 << 19;
+    let stack_alignment = 1 << 3;
+    (SCTLR_EL2::M::SET + SCTLR_EL2::C::SET + SCTLR_EL2::I::SET).value | res1 | wxn | stack_alignment
+}
+
+/// Sets up everything that the CPUs share. MMU on; the other CPUs are still in Linux.
+#[unsafe(no_mangle)]
+extern "C" fn prepare(hv_base: u64, hv_size: u64) {
+    BOOT.answer(prepare_all(hv_base, hv_size));
+}
+
+fn prepare_all(hv_base: u64, hv_size: u64) -> Result<(u64, u64), Refused> {
+    let mailbox = layout::mailbox(hv_base, hv_size);
+    // SAFETY: the mailbox is mapped, aligned, and longer than the arguments; any bytes are a valid value.
+    let args = unsafe { (mailbox as *const EnterArgs).read_volatile() };
+    INJECT.store(args.inject, Relaxed);
+    INJECT_MPIDR.store(args.inject_mpidr, Relaxed);
+    inject_failure(inject::PREPARE_EARLY)?;
+    if args.magic != IMAGE_MAGIC {
+        return Err(Refused::new(code::BAD_MAGIC, args.magic, 0));
+    }
+    if (args.hv_base, args.hv_size) != (hv_base, hv_size) {
+        return Err(Refused::new(code::BAD_ARGUMENT, 0, args.hv_base));
+    }
+    let room = MAILBOX_SIZE - size_of::<EnterArgs>() as u64;
+    if args.blob_size > room {
+        return Err(Refused::new(code::BAD_LENGTH, args.blob_size, room));
+    }
+    let blob = (mailbox as *const u8).wrapping_add(size_of::<EnterArgs>());
+    // SAFETY: inside the mailbox; all other CPUs are held in Linux's stop_machine() meanwhile.
+    let config = SystemConfig::decode(unsafe { core::slice::from_raw_parts(blob, args.blob_size as usize) })?;
+    let hv = Region::pages(Hpa(hv_base), hv_size)?;
+    let pool = match args.pool_size {
+        0 => None,
+        size => Some(Region::pages(Hpa(args.pool_base), size)?),
+    };
+    let shared = lay_out(&config, hv)?;
+    map_outside(&config, pool)?;
+    let board = set_board(&config, hv, pool, shared)?;
+    info::set_up(shared.base().0, layout::build_id(), board);
+    system::set_up(&config, board)?;
+    inject_failure(inject::PREPARE_LATE)?;
+    Ok((shared.base().0, shared.size()))
+}
+
+/// Divides the hypervisor's memory behind the first tables; returns the shared read-only area.
+fn lay_out(config: &SystemConfig, hv: Region<Hpa>) -> Result<Region<Hpa>, Refused> {
+    let areas = BOOT.clean_end.load(Relaxed);
+    let areas_end = areas + config.cpus.len() as u64 * CPU_AREA_SIZE;
+    let shared_size = layout::shared_size(config.cpus.len());
+    let shared = layout::mailbox(hv.base().0, hv.size()) - shared_size;
+    let least = areas_end + shared_size + MAILBOX_SIZE - hv.base().0 + system::LEAST_PAGES * PAGE_SIZE;
+    if hv.size() < least {
+        return Err(Refused::new(code::HV_MEMORY_TOO_SMALL, hv.size(), least));
+    }
+    // SAFETY: behind the CPUs' areas and before the shared area; nothing else is there.
+    unsafe { pages::give(areas_end, shared - areas_end) };
+    let tables = el2_tables();
+    for (index, cpu) in config.cpus.iter().enumerate() {
+        // A stack that overflows shall fault, not hit its neighbour.
+        tables.unmap(&mut Pages(Regime::El2), areas + index as u64 * CPU_AREA_SIZE, PAGE_SIZE)?;
+        BOOT.mpidrs[index].store(cpu.mpidr.get(), Relaxed);
+    }
+    BOOT.cpu_areas.store(areas, Relaxed);
+    BOOT.cpu_count.store(config.cpus.len() as u64, Relaxed);
+    // SAFETY: the shared area is mapped and ours alone until the module is told of it.
+    unsafe { (shared as *mut u8).write_bytes(0, shared_size as usize) };
+    Region::pages(Hpa(shared), shared_size)
+}
+
+fn el2_tables() -> Tables {
+    Tables::for_stage1(Hpa(EL2_ROOT.load(Relaxed)))
+}
+
+/// Maps the interrupt controller, and the pool: EL2 zeroes and fills the cells' RAM.
+fn map_outside(config: &SystemConfig, pool: Option<Region<Hpa>>) -> Result<(), Refused> {
+    let tables = el2_tables();
+    let devices = core::iter::once(&config.gicd).chain(&config.gicrs).map(|region| (*region, stage1_el2::DEVICE));
+    let pool = pool.into_iter().map(|region| (region, stage1_el2::DATA));
+    for (region, attributes) in devices.chain(pool) {
+        tables.map(&mut Pages(Regime::El2), region.base().0, region.base(), region.size(), attributes)?;
+    }
+    Ok(())
+}
+
+fn set_board(
+    config: &SystemConfig,
+    hv: Region<Hpa>,
+    pool: Option<Region<Hpa>>,
+    shared: Region<Hpa>,
+) -> Result<&'static Board, Refused> {
+    gic::check(config.gicd.base().0)?;
+    let areas = BOOT.cpu_areas.load(Relaxed);
+    for (index, cpu) in config.cpus.iter().enumerate() {
+        let id = CpuId::new(index).ok_or(Refused::new(code::TOO_MANY, index as u64, MAX_CPUS as u64))?;
+        let gicr = gic::find_redistributor(&config.gicrs, cpu.mpidr)?;
+        let address = areas + index as u64 * CPU_AREA_SIZE + CPU_STRUCT_OFFSET;
+        // SAFETY: the area is mapped, aligned, large enough, and nobody uses it yet.
+        unsafe { (address as *mut PerCpu).write(PerCpu::new(id, cpu, gicr)) };
+    }
+    let gicr = *config.gicrs.first().ok_or(Refused::new(code::BAD_CONTENT, 0, 0))?;
+    Ok(BOARD.call_once(|| Board {
+        hv,
+        pool,
+        shared,
+        mailbox: Region::pages(Hpa(layout::mailbox(hv.base().0, hv.size())), MAILBOX_SIZE).unwrap_or(hv),
+        gicd: config.gicd,
+        gicr,
+        gicr_stride: gic::redistributor_stride(gicr.base().0),
+        psci: config.psci,
+        pa_bits: pa_bits(),
+        cpu_areas: areas,
+        cpu_count: config.cpus.len(),
+    }))
+}
+
+/// Physical address bits (DDI 0487, `ID_AA64MMFR0_EL1.PARange`), 48 at most with the 4 KiB granule.
+fn pa_bits() -> u8 {
+    match ID_AA64MMFR0_EL1.read(ID_AA64MMFR0_EL1::PARange) {
+        0 => 32,
+        1 => 36,
+        2 => 40,
+        3 => 42,
+        4 => 44,
+        _ => 48,
+    }
+}
+
+/// Fails when a test asked for it at this step, on this CPU.
+pub fn inject_failure(step: u64) -> Result<(), Refused> {
+    let here = Mpidr::from_bits(MPIDR_EL1.get()).get();
+    if INJECT.load(Relaxed) != step {
+        return Ok(());
+    }
+    let is_per_cpu = matches!(step, inject::JOIN_EARLY | inject::JOIN_LATE);
+    if is_per_cpu && INJECT_MPIDR.load(Relaxed) != here {
+        return Ok(());
+    }
+    Err(Refused::new(code::INJECTED, step, 0))
+}

@@ -1,0 +1,245 @@
+//! What a CPU's EL1 and trap registers hold when it enters a cell: everything reset, nothing of the former owner.
+//!
+//! One rule: a CPU changes owner only while it is parked; nothing is ever switched back and forth.
+
+use core::arch::asm;
+
+use aarch64_cpu::registers::{
+    AFSR0_EL1, AFSR1_EL1, AMAIR_EL1, CNTHCTL_EL2, CNTKCTL_EL1, CNTP_CTL_EL0, CNTP_CVAL_EL0, CNTV_CTL_EL0,
+    CNTV_CVAL_EL0, CNTVOFF_EL2, CONTEXTIDR_EL1, CPACR_EL1, CPTR_EL2, CSSELR_EL1, ELR_EL1, ESR_EL1, FAR_EL1, HCR_EL2,
+    ID_AA64DFR0_EL1, ID_AA64ISAR1_EL1, MAIR_EL1, MDCR_EL2, MDSCR_EL1, MIDR_EL1, PAR_EL1, Readable, SCTLR_EL1, SP_EL0,
+    SP_EL1, SPSR_EL1, TCR_EL1, TPIDR_EL0, TPIDR_EL1, TPIDRRO_EL0, TTBR0_EL1, TTBR1_EL1, VBAR_EL1, VMPIDR_EL2,
+    VTCR_EL2, VTTBR_EL2, Writeable,
+};
+use bulkhead_model::id::CellId;
+
+use crate::percpu::{Cpu, Found, Frame};
+use crate::sysreg::{self, HstrEl2, Vpidr};
+
+/// SCTLR_EL1 at reset: RES1 bits of Armv8.0, MMU and caches off.
+const SCTLR_EL1_RESET: u64 = (3 << 28) | (3 << 22) | (1 << 20) | (1 << 11);
+/// PSTATE of a CPU that starts: EL1h, all exceptions masked.
+const PSTATE_START: u64 = 0x3c5;
+/// MPIDR_EL1 bit that is RES1.
+const MPIDR_RES1: u64 = 1 << 31;
+/// CPTR_EL2 for cells: RES1 bits, SVE trapped, FP and trace open (`HCR_EL2.E2H` = 0).
+const CPTR_CELL: u64 = 0x33ff;
+/// MDCR_EL2.HPMN: all event counters belong to EL1.
+const MDCR_HPMN: u64 = 0x1f;
+
+/// Stage 2 of the cell that is entered.
+#[derive(Clone, Copy)]
+pub struct Stage2 {
+    /// VTTBR_EL2.
+    pub vttbr: u64,
+    /// VTCR_EL2.
+    pub vtcr: u64,
+}
+
+/// Notes the trap and translation registers as they were found.
+pub fn note(found: &mut Found) {
+    found.hcr = HCR_EL2.get();
+    found.vtcr = VTCR_EL2.get();
+    found.vttbr = VTTBR_EL2.get();
+    found.mdcr = MDCR_EL2.get();
+    found.cptr = CPTR_EL2.get();
+    found.cnthctl = CNTHCTL_EL2.get();
+    found.cntvoff = CNTVOFF_EL2.get();
+    found.hstr = HstrEl2::get();
+    found.vpidr = Vpidr::get();
+    found.vmpidr = VMPIDR_EL2.get();
+}
+
+/// Puts them back.
+pub fn restore(found: &Found) {
+    HCR_EL2.set(found.hcr);
+    VTCR_EL2.set(found.vtcr);
+    VTTBR_EL2.set(found.vttbr);
+    MDCR_EL2.set(found.mdcr);
+    CPTR_EL2.set(found.cptr);
+    CNTHCTL_EL2.set(found.cnthctl);
+    CNTVOFF_EL2.set(found.cntvoff);
+    HstrEl2::set(found.hstr);
+    Vpidr::set(found.vpidr);
+    VMPIDR_EL2.set(found.vmpidr);
+    sysreg::isb();
+    sysreg::tlbi_all_el1_local();
+}
+
+/// Sets the traps for root: stage 2, FIQ (the kick) and SMC to EL2; what Linux's EL2 set-up allowed stays.
+pub fn set_traps_for_root(found: &Found, stage2: Stage2) {
+    let ours = HCR_EL2::VM::SET + HCR_EL2::SWIO::SET + HCR_EL2::FMO::SET + HCR_EL2::TSC::SET + HCR_EL2::RW::SET;
+    let kept = found.hcr & (HCR_EL2::API::SET + HCR_EL2::APK::SET + HCR_EL2::ATA::SET + HCR_EL2::EnSCXT::SET).value;
+    HCR_EL2.set(ours.value | kept);
+    CPTR_EL2.set(found.cptr);
+    MDCR_EL2.set(found.mdcr);
+    CNTVOFF_EL2.set(found.cntvoff);
+    Vpidr::set(found.vpidr);
+    VMPIDR_EL2.set(found.vmpidr);
+    HstrEl2::set(0);
+    set_common(stage2);
+}
+
+/// Sets the traps for another cell: besides root's also set/way cache operations and implementation-defined
+/// registers.
+fn set_traps_for_cell(number: usize, stage2: Stage2) {
+    let bits = HCR_EL2::VM::SET
+        + HCR_EL2::SWIO::SET
+        + HCR_EL2::FMO::SET
+        + HCR_EL2::TSC::SET
+        + HCR_EL2::RW::SET
+        + HCR_EL2::TSW::SET
+        + HCR_EL2::TACR::SET
+        + HCR_EL2::TIDCP::SET
+        + HCR_EL2::API::SET
+        + HCR_EL2::APK::SET;
+    HCR_EL2.set(bits.value);
+    CPTR_EL2.set(CPTR_CELL);
+    // The PMU and the debug registers are the cell's.
+    MDCR_EL2.set(MDCR_EL2.get() & MDCR_HPMN);
+    CNTVOFF_EL2.set(0);
+    Vpidr::set(MIDR_EL1.get());
+    VMPIDR_EL2.set(MPIDR_RES1 | number as u64);
+    HstrEl2::set(0);
+    set_common(stage2);
+}
+
+fn set_common(stage2: Stage2) {
+    CNTHCTL_EL2.set(3); // EL1 may use the physical counter and timer
+    VTCR_EL2.set(stage2.vtcr);
+    VTTBR_EL2.set(stage2.vttbr);
+    sysreg::isb();
+    // Linux translated without a VMID until now, or another owner had this CPU.
+    sysreg::tlbi_all_el1_local();
+}
+
+/// Prepares this CPU to run `entry` with `context` in x0 for `cell`, where it is CPU `number`.
+pub fn reset(cpu: &mut Cpu, cell: CellId, number: usize, stage2: Stage2, entry: u64, context: u64) {
+    reset_el1();
+    reset_timers();
+    reset_debug_and_pmu();
+    clear_fp();
+    if cell == CellId::ROOT {
+        set_traps_for_root(cpu.found, stage2);
+    } else {
+        set_traps_for_cell(number, stage2);
+    }
+    // What root or EL2 wrote may be code; the cell starts with its caches off.
+    sysreg::invalidate_instructions();
+    *cpu.frame = Frame::default();
+    cpu.frame.pc = entry;
+    cpu.frame.spsr = PSTATE_START;
+    cpu.frame.x[0] = context;
+}
+
+fn reset_el1() {
+    SCTLR_EL1.set(SCTLR_EL1_RESET);
+    CPACR_EL1.set(0);
+    TCR_EL1.set(0);
+    TTBR0_EL1.set(0);
+    TTBR1_EL1.set(0);
+    MAIR_EL1.set(0);
+    AMAIR_EL1.set(0);
+    VBAR_EL1.set(0);
+    ESR_EL1.set(0);
+    FAR_EL1.set(0);
+    AFSR0_EL1.set(0);
+    AFSR1_EL1.set(0);
+    PAR_EL1.set(0);
+    ELR_EL1.set(0);
+    SPSR_EL1.set(0);
+    SP_EL0.set(0);
+    SP_EL1.set(0);
+    TPIDR_EL0.set(0);
+    TPIDRRO_EL0.set(0);
+    TPIDR_EL1.set(0);
+    CONTEXTIDR_EL1.set(0);
+    CSSELR_EL1.set(0);
+    if ID_AA64ISAR1_EL1.get() & 0xffff_0ff0 != 0 {
+        clear_pointer_keys();
+    }
+}
+
+/// Keeps a CPU that waits at EL2 from being woken by its guest's timers.
+pub fn stop_timers() {
+    CNTP_CTL_EL0.set(0);
+    CNTV_CTL_EL0.set(0);
+}
+
+fn reset_timers() {
+    CNTP_CTL_EL0.set(0);
+    CNTV_CTL_EL0.set(0);
+    CNTP_CVAL_EL0.set(0);
+    CNTV_CVAL_EL0.set(0);
+    CNTKCTL_EL1.set(0);
+}
+
+/// Writes zero to registers of the guest.
+macro_rules! clear {
+    ($($register:literal),* $(,)?) => {
+        // SAFETY: they exist on this CPU, as the caller checked, and are the guest's.
+        unsafe { asm!($(concat!("msr ", $register, ", xzr"),)* options(nomem, nostack, preserves_flags)) }
+    };
+}
+
+fn reset_debug_and_pmu() {
+    MDSCR_EL1.set(0);
+    let features = ID_AA64DFR0_EL1.get();
+    clear_debug_pairs((features >> 12 & 0xf) + 1, (features >> 20 & 0xf) + 1);
+    if !matches!(features >> 8 & 0xf, 0 | 0xf) {
+        // SAFETY: PMUv3 is implemented. All counters and interrupts off and zero; user access off.
+        unsafe {
+            asm!(
+                "msr pmcr_el0, {reset}",
+                "msr pmcntenclr_el0, {all}",
+                "msr pmintenclr_el1, {all}",
+                "msr pmovsclr_el0, {all}",
+                "msr pmccfiltr_el0, xzr",
+                "msr pmuserenr_el0, xzr",
+                "msr pmselr_el0, xzr",
+                reset = in(reg) 0b110u64,
+                all = in(reg) 0xffff_ffffu64,
+                options(nomem, nostack, preserves_flags),
+            );
+        }
+    }
+}
+
+/// Breakpoints and watchpoints: at least two of each exist, at most sixteen (DDI 0487, `ID_AA64DFR0_EL1`).
+fn clear_debug_pairs(breakpoints: u64, watchpoints: u64) {
+    macro_rules! each {
+        ($count:expr, $control:literal, $value:literal: $($n:literal)*) => {
+            $(if $n < $count {
+                // SAFETY: pair n exists, as `count` says; both are the guest's.
+                unsafe {
+                    asm!(concat!("msr ", $control, $n, "_el1, xzr"), concat!("msr ", $value, $n, "_el1, xzr"),
+                        options(nomem, nostack, preserves_flags))
+                }
+            })*
+        };
+    }
+    each!(breakpoints, "dbgbcr", "dbgbvr": 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+    each!(watchpoints, "dbgwcr", "dbgwvr": 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+}
+
+fn clear_pointer_keys() {
+    clear!("s3_0_c2_c1_0", "s3_0_c2_c1_1", "s3_0_c2_c1_2", "s3_0_c2_c1_3"); // APIA, APIB
+    clear!("s3_0_c2_c2_0", "s3_0_c2_c2_1", "s3_0_c2_c2_2", "s3_0_c2_c2_3"); // APDA, APDB
+    clear!("s3_0_c2_c3_0", "s3_0_c2_c3_1"); // APGA
+}
+
+/// Zeroes V0 to V31, FPCR and FPSR. EL2 itself is built without FP.
+fn clear_fp() {
+    CPTR_EL2.set(CPTR_CELL);
+    sysreg::isb();
+    macro_rules! zero {
+        ($($n:literal)*) => {
+            // SAFETY: FP is not trapped at EL2 (CPTR_EL2.TFP = 0), and EL2 holds nothing in these registers.
+            unsafe {
+                asm!(".arch_extension fp", ".arch_extension simd", $(concat!("movi v", $n, ".2d, #0"),)*
+                    "msr fpcr, xzr", "msr fpsr, xzr", options(nomem, nostack, preserves_flags))
+            }
+        };
+    }
+    zero!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31);
+}

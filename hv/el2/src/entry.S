@@ -1,0 +1,251 @@
+// Entry with the MMU off, turning it on, and leaving EL2 again. See hv/abi/src/enter.rs for the contract.
+//
+// While the MMU is off data accesses are Device-nGnRnE: no exclusives, no unaligned access, and nothing in a cache
+// is seen. Whatever is read here (BOOT) was cleaned to the point of coherency by the CPU that wrote it.
+
+    .equ    BOOT_TTBR0, 0
+    .equ    BOOT_TCR, 8
+    .equ    BOOT_MAIR, 16
+    .equ    BOOT_SCTLR, 24
+    .equ    BOOT_CLEAN_END, 32
+    .equ    BOOT_CPU_COUNT, 40
+    .equ    BOOT_CPU_AREAS, 48
+    .equ    BOOT_CODE, 56
+    .equ    BOOT_A, 64
+    .equ    BOOT_B, 72
+    .equ    BOOT_MPIDRS, 80
+
+    .equ    CPU_AREA_SHIFT, 14
+    .equ    CPU_STRUCT, 0x3800
+    .equ    CPU_FOUND, 272
+
+    .section .header, "a"
+    .global header
+header:
+    .ascii  "BULKHEAD"
+    .quad   1                       // ABI_VERSION, asserted in main.rs
+    .quad   entry
+    .quad   __file_end
+    .quad   __image_end
+    .quad   0                       // build id, put in by ci/build's last step (see build_id.rs)
+
+    .section .text.entry, "ax"
+    .global entry
+// x0 = hv_base, x1 = hv_size | command, x2 = where to return to
+entry:
+    mrs     x21, sctlr_el2          // x21..x26: EL2 as found
+    mrs     x22, tcr_el2
+    mrs     x23, mair_el2
+    mrs     x24, ttbr0_el2
+    mrs     x25, vbar_el2
+    mrs     x26, tpidr_el2
+    mov     x20, x2                 // x20: return address
+    mrs     x27, spsr_el2           // x27: SPSR to return with; the stub's own when it shows EL1h
+    and     x3, x27, #0xf
+    mov     x4, #0x3c5
+    cmp     x3, #5
+    csel    x27, x27, x4, eq
+    orr     x27, x27, #0x3c0        // DAIF masked
+    tst     x1, #0xfff
+    b.ne    join
+
+// ENTER_PREPARE. x0 = hv_base = address of header.
+    mov     x19, x0
+    mov     x29, x1                 // hv_size
+    adrp    x3, __rela_start
+    add     x3, x3, :lo12:__rela_start
+    adrp    x4, __rela_end
+    add     x4, x4, :lo12:__rela_end
+1:  cmp     x3, x4                  // every entry: offset, R_AARCH64_RELATIVE (1027), addend
+    b.hs    2f
+    ldp     x5, x6, [x3], #16
+    ldr     x7, [x3], #8
+    cmp     w6, #1027
+    b.ne    1b
+    add     x7, x7, x19
+    str     x7, [x19, x5]
+    b       1b
+2:  adrp    x3, __bss_start
+    add     x3, x3, :lo12:__bss_start
+    adrp    x4, __bss_end
+    add     x4, x4, :lo12:__bss_end
+3:  cmp     x3, x4
+    b.hs    4f
+    stp     xzr, xzr, [x3], #16
+    b       3b
+4:  msr     tpidr_el2, xzr          // no struct yet
+    adrp    x3, BOOT_STACK
+    add     x3, x3, :lo12:BOOT_STACK
+    add     x3, x3, #(16384 >> 12), lsl #12
+    mov     sp, x3
+    mov     x0, x19
+    mov     x1, x29
+    bl      early                   // fills BOOT: tables, registers, or a code
+    adrp    x28, BOOT
+    add     x28, x28, :lo12:BOOT
+    ldr     x0, [x28, #BOOT_CODE]
+    cbnz    x0, 6f
+// What was written with the MMU off must not be hidden by older lines that a speculative read of Linux's cacheable
+// alias brought in (Arm ARM, "Mismatched memory attributes"): clean and invalidate from the header to CLEAN_END.
+    ldr     x3, [x28, #BOOT_CLEAN_END]
+    mov     x0, x19
+    bl      clean_to_poc
+    bl      mmu_on
+    mov     x0, x19
+    mov     x1, x29
+    bl      prepare                 // with the MMU on; leaves its answer in BOOT
+// Joining CPUs read BOOT with the MMU off.
+    adrp    x0, BOOT
+    add     x0, x0, :lo12:BOOT
+    add     x3, x0, #1024
+    bl      clean_to_poc
+    ldr     x0, [x28, #BOOT_CODE]
+6:  ldp     x1, x2, [x28, #BOOT_A]
+    b       return_as_found
+
+// Cleans and invalidates x0 .. x3 to the point of coherency. Destroys x4, x5.
+clean_to_poc:
+    mrs     x4, ctr_el0
+    ubfx    x4, x4, #16, #4         // DminLine: log2 of words
+    mov     x5, #4
+    lsl     x4, x5, x4
+    sub     x5, x4, #1
+    bic     x0, x0, x5
+1:  dc      civac, x0
+    add     x0, x0, x4
+    cmp     x0, x3
+    b.lo    1b
+    dsb     sy                      // maintenance complete before any later access
+    ret
+
+// Turns translation on with the registers of BOOT. Destroys x8 to x11.
+mmu_on:
+    adrp    x8, BOOT
+    add     x8, x8, :lo12:BOOT
+    ldp     x9, x10, [x8, #BOOT_TTBR0]
+    msr     ttbr0_el2, x9
+    msr     tcr_el2, x10
+    ldp     x9, x10, [x8, #BOOT_MAIR]
+    msr     mair_el2, x9
+    isb                             // the new regime is seen by the invalidation and by SCTLR's change
+    tlbi    alle2
+    dsb     nsh                     // nothing of the old regime is left in this CPU's TLB
+    ic      iallu
+    dsb     nsh
+    isb
+    msr     sctlr_el2, x10
+    isb                             // fetches from here on are translated
+    ret
+
+// ENTER_JOIN.
+join:
+    bl      mmu_on
+    bl      find_cpu                // x8 = this CPU's struct or 0, x9 = its MPIDR
+    cbz     x8, 1f
+    mov     sp, x8
+    msr     tpidr_el2, x8
+    add     x3, x8, #CPU_FOUND      // struct Found
+    stp     x21, x22, [x3]
+    stp     x23, x24, [x3, #16]
+    stp     x25, x26, [x3, #32]
+    mov     x0, x8
+    mov     x1, x20
+    mov     x2, x27
+    bl      join_cpu                // does not return
+    brk     #1
+1:  mov     x0, #-31                // NO_SUCH_CPU
+    mov     x1, x9
+    mov     x2, xzr
+    b       return_as_found
+
+// Returns in x8 the struct of this CPU, or 0; x9 = MPIDR affinity. Destroys x10 to x13.
+find_cpu:
+    mrs     x9, mpidr_el1
+    mov     x10, #0xffff
+    movk    x10, #0x00ff, lsl #16
+    movk    x10, #0x00ff, lsl #32   // Aff3, Aff2, Aff1, Aff0
+    and     x9, x9, x10
+    adrp    x8, BOOT
+    add     x8, x8, :lo12:BOOT
+    ldp     x10, x11, [x8, #BOOT_CPU_COUNT]
+    add     x12, x8, #BOOT_MPIDRS
+    mov     x8, xzr
+1:  cbz     x10, 2f
+    ldr     x13, [x12], #8
+    cmp     x13, x9
+    b.eq    3f
+    add     x11, x11, #(1 << CPU_AREA_SHIFT)
+    sub     x10, x10, #1
+    b       1b
+3:  mov     x12, #CPU_STRUCT
+    add     x8, x11, x12
+2:  ret
+
+// Entry of a CPU that firmware starts for us (PSCI CPU_ON), MMU off, nothing found that is worth keeping.
+    .global entry_from_firmware
+entry_from_firmware:
+    msr     daifset, #0xf
+    bl      mmu_on
+    bl      find_cpu
+    cbz     x8, 1f
+    mov     sp, x8
+    msr     tpidr_el2, x8
+    mov     x0, x8
+    bl      arrive_cpu              // does not return
+1:  wfe                             // firmware started a CPU that nobody asked for
+    b       1b
+
+// x0, x1, x2 = answer; x20, x27 = where to and with what SPSR; x21..x26 = EL2 as found.
+return_as_found:
+    dsb     sy                      // all that EL2 wrote is complete before its mapping goes
+    msr     sctlr_el2, x21
+    isb                             // MMU as found (off)
+    msr     tcr_el2, x22
+    msr     mair_el2, x23
+    msr     ttbr0_el2, x24
+    msr     vbar_el2, x25
+    msr     tpidr_el2, x26
+    isb
+    tlbi    alle2
+    dsb     nsh
+    isb
+    msr     elr_el2, x20
+    msr     spsr_el2, x27
+    eret
+    dsb     nsh
+    isb
+
+// leave_el2(found: x0, frame: x1) -> !
+// To the frame's pc with its x0..x2 and x18..x30 (a hypercall's caller keeps those, SMCCC), EL2 as found.
+    .global leave_el2
+leave_el2:
+    ldp     x4, x5, [x0]
+    ldp     x6, x7, [x0, #16]
+    ldp     x8, x9, [x0, #32]
+    ldp     x10, x11, [x1, #248]
+    msr     elr_el2, x10
+    msr     spsr_el2, x11
+    ldp     x18, x19, [x1, #144]
+    ldp     x20, x21, [x1, #160]
+    ldp     x22, x23, [x1, #176]
+    ldp     x24, x25, [x1, #192]
+    ldp     x26, x27, [x1, #208]
+    ldp     x28, x29, [x1, #224]
+    ldr     x30, [x1, #240]
+    ldr     x2, [x1, #16]
+    ldp     x0, x1, [x1]
+    dsb     sy                      // all that EL2 wrote is complete before its mapping goes
+    msr     sctlr_el2, x4
+    isb                             // MMU as found (off); no memory is touched from here on
+    msr     tcr_el2, x5
+    msr     mair_el2, x6
+    msr     ttbr0_el2, x7
+    msr     vbar_el2, x8
+    msr     tpidr_el2, x9
+    isb
+    tlbi    alle2
+    dsb     nsh
+    isb
+    eret
+    dsb     nsh
+    isb

@@ -1,0 +1,67 @@
+//! Calls to the board's own firmware, by SMC (the only conduit where Linux found EL2).
+
+use bulkhead_abi::info::cpu_state;
+use bulkhead_model::blob::Conduit;
+use bulkhead_model::id::CellId;
+use core::sync::atomic::Ordering;
+use smccc::{Smc, psci};
+
+use crate::board::board;
+use crate::layout;
+use crate::percpu::{Frame, PerCpu, Request};
+
+unsafe extern "C" {
+    static entry_from_firmware: u8;
+}
+
+/// Has firmware start a CPU at our entry.
+///
+/// # Errors
+/// PSCI's status.
+pub fn cpu_on(cpu: &PerCpu) -> Result<(), i64> {
+    if board().psci != Conduit::Smc {
+        return Err(bulkhead_model::psci::NOT_SUPPORTED);
+    }
+    let entry = &raw const entry_from_firmware as u64;
+    psci::cpu_on::<Smc>(cpu.mpidr.get(), entry, layout::image_base()).map_err(i64::from)
+}
+
+/// Turns this CPU off in firmware. Returns only when firmware refuses.
+pub fn cpu_off() {
+    if psci::cpu_off::<Smc>().is_err() {
+        defmt::error!("firmware does not turn this CPU off");
+    }
+}
+
+/// Passes the guest's SMC on as it is: x0 to x17 in and out.
+pub fn forward(frame: &mut Frame) {
+    let mut arguments = [0; 17];
+    arguments.copy_from_slice(&frame.x[1..18]);
+    let function = (frame.x[0] & 0xffff_ffff) as u32;
+    let answer = smccc::smc64(function, arguments);
+    frame.x[..18].copy_from_slice(&answer);
+}
+
+/// Sends root's parked CPUs back to firmware; returns whether all are there.
+pub fn take_back_parked_cpus() -> bool {
+    let mut all_there = true;
+    for cpu in board().cpus().filter(|cpu| cpu.cell() == CellId::ROOT) {
+        match cpu.state.load(Ordering::Acquire) {
+            cpu_state::PARKED => {
+                if cpu.is_idle() {
+                    cpu.post(Request::ToFirmware);
+                }
+                all_there = false;
+            }
+            cpu_state::WAKING => all_there = false,
+            cpu_state::FIRMWARE => all_there &= is_off(cpu),
+            _ => {}
+        }
+    }
+    all_there
+}
+
+fn is_off(cpu: &PerCpu) -> bool {
+    let state = psci::affinity_info::<Smc>(cpu.mpidr.get(), psci::LowestAffinityLevel::All);
+    matches!(state, Ok(psci::AffinityState::Off))
+}

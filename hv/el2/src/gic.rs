@@ -1,0 +1,339 @@
+//! The physical GICv3: finding it, kicking a CPU, cleaning what changes owner (Arm IHI 0069).
+//!
+//! One rule: what a guest may do here was decided by `model::vgic`; what EL2 does for itself touches only the
+//! CPU or the interrupts that the ledger gave to the cell at hand.
+
+use aarch64_cpu::registers::{ICC_SRE_EL2, ICH_HCR_EL2, ICH_VMCR_EL2, Readable, Writeable};
+use bulkhead_abi::code::{self, feature};
+use bulkhead_model::addr::{Hpa, Region};
+use bulkhead_model::id::{Mpidr, Spi, SpiSet};
+use bulkhead_model::refused::Refused;
+use bulkhead_model::vgic::sgi::sgi_value;
+use core::sync::atomic::Ordering;
+use spin::mutex::SpinMutex;
+
+use crate::board::board;
+use crate::mmio;
+use crate::percpu::{Found, PerCpu};
+use crate::sysreg::{self, IccAp0r0, IccAp1r0, IccBpr0, IccBpr1, IccEoir0, IccIar0, IccIgrpen0, IccIgrpen1, IccPmr};
+use crate::sysreg::{IccCtlr, IccSgi0r};
+
+/// Held for each read-modify-write of a distributor register that several owners share.
+pub static DISTRIBUTOR: SpinMutex<()> = SpinMutex::new(());
+
+const GICD_CTLR: u64 = 0x0;
+const GICD_CTLR_GRP0: u32 = 1;
+const GICD_CTLR_DS: u32 = 1 << 6;
+const GICD_CTLR_RWP: u32 = 1 << 31;
+const GICD_TYPER: u64 = 0x4;
+const GICD_ICENABLER: u64 = 0x180;
+const GICD_ICPENDR: u64 = 0x280;
+const GICD_ICACTIVER: u64 = 0x380;
+const GICD_IROUTER: u64 = 0x6000;
+const GICD_PIDR2: u64 = 0xffe8;
+
+const GICR_CTLR: u64 = 0x0;
+const GICR_CTLR_ENABLE_LPIS: u32 = 1;
+const GICR_CTLR_RWP: u32 = 1 << 3;
+const GICR_TYPER: u64 = 0x8;
+const GICR_TYPER_VLPIS: u64 = 1 << 1;
+const GICR_TYPER_LAST: u64 = 1 << 4;
+const SGI_BASE: u64 = 0x1_0000;
+const GICR_IGROUPR0: u64 = SGI_BASE + 0x80;
+const GICR_ISENABLER0: u64 = SGI_BASE + 0x100;
+const GICR_ICENABLER0: u64 = SGI_BASE + 0x180;
+const GICR_ICPENDR0: u64 = SGI_BASE + 0x280;
+const GICR_ICACTIVER0: u64 = SGI_BASE + 0x380;
+const GICR_IPRIORITYR: u64 = SGI_BASE + 0x400;
+const GICR_ICFGR1: u64 = SGI_BASE + 0xc04;
+
+/// The SGI that kicks. It is made a Group 0 interrupt of the highest priority on the target at that moment only, so a
+/// guest may use the number as its own: whoever is kicked loses its interrupt state anyway.
+const KICK: u8 = 15;
+/// Priority that no guest's interrupt has (`model::vgic` keeps theirs at 0x10 or lower urgency).
+const KICK_PRIORITY: u32 = 0;
+/// Physical PMR of a cell that masks everything: the kick still passes.
+pub const LEAST_PMR: u64 = 0x10;
+/// Polls of RWP before it is given up; registers settle within a few.
+const RWP_POLLS: u32 = 1_000_000;
+
+fn gicd_read(offset: u64) -> u32 {
+    // SAFETY: EL2 maps the distributor; callers use aligned offsets below 64 KiB.
+    unsafe { mmio::read32(board().gicd.base().0 + offset) }
+}
+
+fn gicd_write(offset: u64, value: u32) {
+    // SAFETY: as above; the caller has the right to the effect.
+    unsafe { mmio::write32(board().gicd.base().0 + offset, value) }
+}
+
+fn gicr_read(gicr: u64, offset: u64) -> u32 {
+    // SAFETY: EL2 maps the redistributors; callers use aligned offsets below 128 KiB.
+    unsafe { mmio::read32(gicr + offset) }
+}
+
+fn gicr_write(gicr: u64, offset: u64, value: u32) {
+    // SAFETY: as above; the caller has the right to the effect.
+    unsafe { mmio::write32(gicr + offset, value) }
+}
+
+/// Waits until a register write has reached the interrupt controller (IHI 0069, `GICD_CTLR.RWP`). Bounded.
+fn wait_until(is_done: impl Fn() -> bool) {
+    for _ in 0..RWP_POLLS {
+        if is_done() {
+            return;
+        }
+    }
+    defmt::warn!("the interrupt controller's RWP bit stays set");
+}
+
+fn gicd_settle() {
+    wait_until(|| gicd_read(GICD_CTLR) & GICD_CTLR_RWP == 0);
+}
+
+/// Checks that the distributor is one that Bulkhead can drive.
+///
+/// # Errors
+/// `UNSUPPORTED_GIC`.
+pub fn check(gicd: u64) -> Result<(), Refused> {
+    // SAFETY: mapped by `prepare`; a 64 KiB frame.
+    let pidr2 = unsafe { mmio::read32(gicd + GICD_PIDR2) };
+    if !matches!(pidr2 >> 4 & 0xf, 3 | 4) {
+        return Err(Refused::new(code::UNSUPPORTED_GIC, feature::NOT_GICV3, pidr2.into()));
+    }
+    // SAFETY: as above.
+    let ctlr = unsafe { mmio::read32(gicd + GICD_CTLR) };
+    if ctlr & GICD_CTLR_DS == 0 {
+        return Err(Refused::new(code::UNSUPPORTED_GIC, feature::TWO_SECURITY_STATES, ctlr.into()));
+    }
+    Ok(())
+}
+
+fn redistributor_typer(gicr: u64) -> u64 {
+    // SAFETY: `gicr` lies in a region of the blob that `prepare` mapped.
+    unsafe { mmio::read64(gicr + GICR_TYPER) }
+}
+
+/// Bytes from this redistributor to the next.
+pub fn redistributor_stride(gicr: u64) -> u64 {
+    if redistributor_typer(gicr) & GICR_TYPER_VLPIS != 0 { 0x4_0000 } else { 0x2_0000 }
+}
+
+/// Finds the redistributor of a CPU by walking all regions.
+///
+/// # Errors
+/// `UNSUPPORTED_GIC`.
+pub fn find_redistributor(regions: &[Region<Hpa>], mpidr: Mpidr) -> Result<u64, Refused> {
+    // GICR_TYPER has Aff3.Aff2.Aff1.Aff0 in bits 63:32.
+    let affinity = (mpidr.get() >> 32 << 24) | (mpidr.get() & 0xff_ffff);
+    for region in regions {
+        let mut gicr = region.base().0;
+        while gicr + 0x2_0000 <= region.end().0 {
+            let typer = redistributor_typer(gicr);
+            if typer >> 32 == affinity {
+                return Ok(gicr);
+            }
+            if typer & GICR_TYPER_LAST != 0 {
+                break;
+            }
+            gicr += redistributor_stride(gicr);
+        }
+    }
+    Err(Refused::new(code::UNSUPPORTED_GIC, feature::NO_REDISTRIBUTOR, mpidr.get()))
+}
+
+/// Number of the first INTID that the distributor does not have.
+pub fn intid_limit() -> u16 {
+    let lines = 32 * ((gicd_read(GICD_TYPER) & 0x1f) + 1);
+    lines.min(1020) as u16
+}
+
+/// Lets Group 0 interrupts through the distributor: the kick. Returns GICD_CTLR as it was.
+pub fn enable_kicks() -> u32 {
+    let _guard = DISTRIBUTOR.lock();
+    let found = gicd_read(GICD_CTLR);
+    gicd_write(GICD_CTLR, found | GICD_CTLR_GRP0);
+    gicd_settle();
+    found
+}
+
+/// Undoes [`enable_kicks`].
+pub fn disable_kicks(found: u32) {
+    let _guard = DISTRIBUTOR.lock();
+    let now = gicd_read(GICD_CTLR);
+    gicd_write(GICD_CTLR, now & !GICD_CTLR_GRP0 | found & GICD_CTLR_GRP0);
+    gicd_settle();
+}
+
+/// Makes a CPU that runs a guest enter EL2, whatever the guest masks: a Group 0 SGI is a FIQ, which HCR_EL2.FMO
+/// routes to EL2, its priority passes every PMR that EL2 lets through, and the guest has no access to Group 0.
+pub fn kick(target: &PerCpu) {
+    let bit = 1 << KICK;
+    let gicr = target.gicr;
+    gicr_write(gicr, GICR_ICACTIVER0, bit);
+    let priorities = GICR_IPRIORITYR + u64::from(KICK & !3);
+    let shift = 8 * u32::from(KICK & 3);
+    gicr_write(gicr, priorities, gicr_read(gicr, priorities) & !(0xff << shift) | KICK_PRIORITY << shift);
+    gicr_write(gicr, GICR_IGROUPR0, gicr_read(gicr, GICR_IGROUPR0) & !bit);
+    gicr_write(gicr, GICR_ISENABLER0, bit);
+    // The redistributor's new state and the posted request are complete before the SGI is generated.
+    sysreg::dsb_sy();
+    IccSgi0r::set(sgi_value(KICK, target.mpidr));
+    sysreg::isb();
+}
+
+/// Acknowledges the kick that brought this CPU here, and makes the SGI a Group 1 interrupt again.
+pub fn take_kick(cpu: &PerCpu) {
+    let intid = IccIar0::get();
+    if intid < 16 {
+        IccEoir0::set(intid);
+    }
+    gicr_write(cpu.gicr, GICR_IGROUPR0, u32::MAX);
+    sysreg::isb();
+}
+
+/// Checks that this CPU's interface can be taken over, and notes how it was found.
+///
+/// # Errors
+/// `UNSUPPORTED_GIC`, `UNSUPPORTED_CPU`.
+pub fn note_interface(found: &mut Found) -> Result<(), Refused> {
+    let sre = ICC_SRE_EL2.get();
+    if sre & 0b1001 != 0b1001 {
+        return Err(Refused::new(code::UNSUPPORTED_GIC, feature::NO_SYSTEM_REGISTERS, sre));
+    }
+    found.icc_pmr = IccPmr::get();
+    // Linux without pseudo-NMI leaves it open at 0xf0, whatever it masks by DAIF.
+    if found.icc_pmr < 0xf0 {
+        return Err(Refused::new(code::UNSUPPORTED_CPU, feature::ROOT_MASKS_BY_PRIORITY, found.icc_pmr));
+    }
+    found.icc_ctlr = IccCtlr::get();
+    found.icc_igrpen0 = IccIgrpen0::get();
+    found.ich_hcr = ICH_HCR_EL2.get();
+    found.ich_vmcr = ICH_VMCR_EL2.get();
+    Ok(())
+}
+
+const CTLR_EOIMODE: u64 = 1 << 1;
+const ICH_HCR_TC: u64 = 1 << 10;
+const VMCR_VEOIM: u64 = 1 << 9;
+const VMCR_VPMR_SHIFT: u32 = 24;
+const VMCR_VENG1: u64 = 1 << 1;
+
+/// Gives root's Linux its interrupts directly: group 1 physical, end of interrupt that deactivates (its DIR has no
+/// physical effect under HCR_EL2.FMO), and the virtual PMR and CTLR as it left the physical ones.
+pub fn set_interface_for_root(found: &Found) {
+    ICH_HCR_EL2.set(0);
+    let veoim = if found.icc_ctlr & CTLR_EOIMODE != 0 { VMCR_VEOIM } else { 0 };
+    ICH_VMCR_EL2.set(found.icc_pmr << VMCR_VPMR_SHIFT | veoim | VMCR_VENG1);
+    IccCtlr::set(found.icc_ctlr & !CTLR_EOIMODE);
+    IccPmr::set(0xff);
+    IccIgrpen0::set(1);
+    sysreg::isb();
+}
+
+/// Puts the interface back as it was found.
+pub fn restore_interface(found: &Found) {
+    IccIgrpen0::set(found.icc_igrpen0);
+    IccCtlr::set(found.icc_ctlr);
+    IccPmr::set(found.icc_pmr);
+    ICH_VMCR_EL2.set(found.ich_vmcr);
+    ICH_HCR_EL2.set(found.ich_hcr);
+    sysreg::isb();
+}
+
+/// Resets this CPU's interface: nothing active, all masked but the kick.
+pub fn reset_interface(for_root: bool) {
+    IccIgrpen1::set(0);
+    IccIgrpen0::set(1);
+    IccPmr::set(if for_root { 0xff } else { LEAST_PMR });
+    IccCtlr::set(0);
+    IccAp0r0::set(0);
+    IccAp1r0::set(0);
+    IccBpr0::set(0);
+    IccBpr1::set(0);
+    ICH_VMCR_EL2.set(0);
+    ICH_HCR_EL2.set(if for_root { 0 } else { ICH_HCR_TC });
+    sysreg::isb();
+}
+
+/// Leaves this CPU's interface with nothing enabled and no kick pending: it waits at EL2.
+pub fn quiet_interface(cpu: &PerCpu) {
+    IccIgrpen1::set(0);
+    sysreg::isb();
+    take_kick(cpu);
+}
+
+/// Leaves nothing of the former owner in this CPU's redistributor: SGIs and PPIs off, neither pending nor active,
+/// group 1, level-sensitive PPIs, priorities in the middle; root's LPIs stay out of other cells.
+pub fn prepare_redistributor(cpu: &PerCpu, for_root: bool) {
+    let gicr = cpu.gicr;
+    if for_root {
+        start_lpis(cpu);
+    } else {
+        stop_lpis(cpu);
+    }
+    gicr_write(gicr, GICR_ICENABLER0, u32::MAX);
+    gicr_settle(gicr); // off before its state is cleared
+    gicr_write(gicr, GICR_ICPENDR0, u32::MAX);
+    gicr_write(gicr, GICR_ICACTIVER0, u32::MAX);
+    gicr_write(gicr, GICR_IGROUPR0, u32::MAX);
+    gicr_write(gicr, GICR_ICFGR1, 0);
+    for index in 0..8 {
+        gicr_write(gicr, GICR_IPRIORITYR + 4 * index, 0xa0a0_a0a0);
+    }
+    sysreg::dsb_sy();
+}
+
+fn gicr_settle(gicr: u64) {
+    wait_until(|| gicr_read(gicr, GICR_CTLR) & GICR_CTLR_RWP == 0);
+}
+
+/// Turns root's LPIs off on a CPU that goes to a cell, where the redistributor can.
+fn stop_lpis(cpu: &PerCpu) {
+    let ctlr = gicr_read(cpu.gicr, GICR_CTLR);
+    if ctlr & GICR_CTLR_ENABLE_LPIS == 0 {
+        return;
+    }
+    cpu.lpis_were_on.store(true, Ordering::Relaxed);
+    gicr_write(cpu.gicr, GICR_CTLR, ctlr & !GICR_CTLR_ENABLE_LPIS);
+    gicr_settle(cpu.gicr);
+    if gicr_read(cpu.gicr, GICR_CTLR) & GICR_CTLR_ENABLE_LPIS != 0 {
+        defmt::warn!("this redistributor cannot turn LPIs off: root's may reach the cell");
+    }
+}
+
+/// Undoes [`stop_lpis`].
+fn start_lpis(cpu: &PerCpu) {
+    if cpu.lpis_were_on.swap(false, Ordering::Relaxed) {
+        gicr_write(cpu.gicr, GICR_CTLR, gicr_read(cpu.gicr, GICR_CTLR) | GICR_CTLR_ENABLE_LPIS);
+    }
+}
+
+/// Turns SPIs off, clears their state, and routes them to `target`. They change owner.
+pub fn hand_over(spis: &SpiSet, target: Mpidr) {
+    let _guard = DISTRIBUTOR.lock();
+    for index in 1..32 {
+        let word = spis.word(index);
+        if word != 0 {
+            let offset = 4 * index as u64;
+            gicd_write(GICD_ICENABLER + offset, word);
+            gicd_settle(); // off before its state is cleared
+            gicd_write(GICD_ICPENDR + offset, word);
+            gicd_write(GICD_ICACTIVER + offset, word);
+        }
+    }
+    spis.iter().for_each(|spi| route(spi, target.get()));
+    sysreg::dsb_sy();
+}
+
+/// Writes GICD_IROUTER of an SPI.
+pub fn route(spi: Spi, value: u64) {
+    // SAFETY: the register exists for every SPI below `intid_limit`; writes to others are ignored (IHI 0069).
+    unsafe { mmio::write64(board().gicd.base().0 + GICD_IROUTER + 8 * u64::from(spi.intid()), value) }
+}
+
+/// Reads GICD_IROUTER of an SPI.
+pub fn read_route(spi: Spi) -> u64 {
+    // SAFETY: as in `route`.
+    unsafe { mmio::read64(board().gicd.base().0 + GICD_IROUTER + 8 * u64::from(spi.intid())) }
+}

@@ -1,0 +1,70 @@
+//! Hypercalls: ours, and what remains of the kernel's hypervisor stub.
+
+#![forbid(unsafe_code)]
+
+use bulkhead_abi::{ABI_VERSION, call};
+use bulkhead_model::id::CellId;
+use bulkhead_model::refused::Refused;
+
+use crate::cells;
+use crate::handle::Outcome;
+use crate::percpu::Cpu;
+
+/// PSTATE.M of EL1 with either stack pointer, execution state AArch64.
+const EL1T: u64 = 0b0100;
+
+/// Root's kernel believes in its stub (Linux, `arch/arm64/kernel/hyp-stub.S`): setting vectors fails there, resetting
+/// them succeeds, nothing else is served.
+pub fn stub(function: u64) -> i64 {
+    const HVC_STUB_ERROR: i64 = 0xbad_ca11;
+    match function {
+        0 => HVC_STUB_ERROR,
+        2 => 0,
+        _ => -1,
+    }
+}
+
+/// Serves a vendor hypervisor call.
+pub fn serve(cpu: &mut Cpu, function: u32) -> Outcome {
+    match function {
+        call::VERSION => return Outcome::Return(ABI_VERSION.into()),
+        call::UID_QUERY => {
+            let words = call::UID.map(u64::from);
+            cpu.frame.x[..4].copy_from_slice(&words);
+            return Outcome::Resume;
+        }
+        call::REVISION_QUERY => {
+            cpu.frame.x[..2].copy_from_slice(&[ABI_VERSION.into(), 0]);
+            return Outcome::Resume;
+        }
+        _ => {}
+    }
+    let is_kernel = cpu.frame.spsr & 0b1_1110 == EL1T;
+    if cpu.shared.cell() != CellId::ROOT || !is_kernel {
+        return Outcome::Return(bulkhead_model::smccc::NOT_SUPPORTED);
+    }
+    let [x1, x2, x3] = [cpu.frame.x[1], cpu.frame.x[2], cpu.frame.x[3]];
+    let answer = match function {
+        call::COMMIT => cells::commit(),
+        call::DISABLE => cells::disable(),
+        call::LEAVE => return Outcome::Leave,
+        call::CELL_CREATE => cells::create(x1),
+        call::CELL_LOAD => cells::load(x1, x2, x3),
+        call::CELL_LOADED => cells::loaded(x1, x2, x3),
+        call::CELL_START => cells::start(x1),
+        call::CELL_STOP => cells::stop(x1),
+        call::CELL_DESTROY => cells::destroy(x1, cpu.shared.mpidr),
+        call::CELL_WAIT => cells::wait(x1),
+        _ => return Outcome::Return(bulkhead_model::smccc::NOT_SUPPORTED),
+    };
+    answer_root(cpu, answer)
+}
+
+fn answer_root(cpu: &mut Cpu, answer: Result<u64, Refused>) -> Outcome {
+    let [x0, x1, x2] = match answer {
+        Ok(value) => [value, 0, 0],
+        Err(refused) => [(-refused.code).cast_unsigned(), refused.a, refused.b],
+    };
+    cpu.frame.x[..3].copy_from_slice(&[x0, x1, x2]);
+    Outcome::Resume
+}

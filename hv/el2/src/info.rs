@@ -1,0 +1,113 @@
+//! The shared read-only area as EL2 writes it: cells, CPUs, counters, the panic record, the log rings.
+//!
+//! One rule: root can read it at any moment, so nothing in it is trusted back.
+
+use core::sync::atomic::{AtomicU64, Ordering, fence};
+
+use bulkhead_abi::info::{CellInfo, CpuInfo, FaultRecord, INFO_SIZE, Info, LOG_RING_SIZE, PanicRecord};
+use bulkhead_abi::{ABI_VERSION, enter};
+use bulkhead_model::id::{CellId, CpuId};
+
+use crate::board::Board;
+
+/// Physical base of the area; 0 before it exists.
+static BASE: AtomicU64 = AtomicU64::new(0);
+
+fn info() -> Option<*mut Info> {
+    match BASE.load(Ordering::Relaxed) {
+        0 => None,
+        base => Some(base as *mut Info),
+    }
+}
+
+/// Fills a field of [`Info`] by its path.
+macro_rules! put {
+    ($info:expr, $($field:tt)+) => {
+        put!(@split $info, [] $($field)+)
+    };
+    (@split $info:expr, [$($path:tt)*] = $value:expr) => {{
+        // SAFETY: `info()` is the mapped area, large enough for an `Info`; writers of one field exclude each other.
+        let field = unsafe { &raw mut (*$info) $($path)* };
+        // SAFETY: as above; aligned as the area is.
+        unsafe { field.write_volatile($value) };
+    }};
+    (@split $info:expr, [$($path:tt)*] $next:tt $($rest:tt)*) => {
+        put!(@split $info, [$($path)* $next] $($rest)*)
+    };
+}
+
+/// Sets the area up. Its memory is zeroed.
+pub fn set_up(base: u64, build_id: u64, board: &Board) {
+    BASE.store(base, Ordering::Relaxed);
+    let Some(info) = info() else { return };
+    put!(info, .magic = enter::IMAGE_MAGIC);
+    put!(info, .version = ABI_VERSION);
+    put!(info, .cpu_count = board.cpus().len() as u32);
+    put!(info, .log_offset = INFO_SIZE as u32);
+    put!(info, .build_id = build_id);
+    put!(info, .hv_base = board.hv.base().0);
+    put!(info, .hv_size = board.hv.size());
+    put!(info, .pool_base = board.pool.map_or(0, |pool| pool.base().0));
+    put!(info, .pool_size = board.pool.map_or(0, |pool| pool.size()));
+    for cpu in board.cpus() {
+        let record = CpuInfo { mpidr: cpu.mpidr.get(), cell: 0, state: 0, exits: Default::default() };
+        put!(info, .cpus[cpu.id.index()] = record);
+    }
+}
+
+/// Changes what describes cells and memory; readers see by `sequence` that it is under way. The caller holds the
+/// system's lock.
+pub fn update(cells: impl Iterator<Item = (CellId, CellInfo)>, pages_free: u64, pool_free: u64) {
+    let Some(info) = info() else { return };
+    bump(info);
+    cells.for_each(|(id, cell)| put!(info, .cells[id.index()] = cell));
+    put!(info, .hv_pages_free = pages_free);
+    put!(info, .pool_free = pool_free);
+    bump(info);
+}
+
+/// Makes the sequence odd, or even again.
+fn bump(info: *mut Info) {
+    // SAFETY: as in `put`.
+    let sequence = unsafe { &raw mut (*info).sequence };
+    fence(Ordering::SeqCst); // what was written before is visible before the new number
+    // SAFETY: mapped and aligned; the only writer holds the system's lock.
+    unsafe { sequence.write_volatile(sequence.read_volatile().wrapping_add(1)) };
+    fence(Ordering::SeqCst);
+}
+
+/// Changes owner and state of a CPU.
+pub fn set_cpu(cpu: CpuId, cell: CellId, state: u32) {
+    let Some(info) = info() else { return };
+    put!(info, .cpus[cpu.index()].cell = cell.index() as u32);
+    put!(info, .cpus[cpu.index()].state = state);
+}
+
+/// Counts an exit of this CPU (`abi::info::exit`).
+pub fn count_exit(cpu: CpuId, cause: usize) {
+    let Some(info) = info() else { return };
+    // SAFETY: as in `put`; `cause` is below `exit::COUNT`, checked by the index.
+    let counter = unsafe { &raw mut (*info).cpus[cpu.index()].exits[cause] };
+    // SAFETY: mapped and aligned; a CPU counts for itself only.
+    unsafe { counter.write_volatile(counter.read_volatile() + 1) };
+}
+
+/// Stores the record of our own bug; the first one stays.
+pub fn record_panic(record: PanicRecord) {
+    let Some(info) = info() else { return };
+    // SAFETY: as in `put`.
+    let count = unsafe { &raw mut (*info).panic.count };
+    // SAFETY: mapped and aligned.
+    if unsafe { count.read_volatile() } == 0 {
+        put!(info, .panic = record);
+    }
+}
+
+/// Returns this CPU's log ring: its base. `None` before the area exists.
+pub fn log_ring(cpu: usize) -> Option<u64> {
+    info().map(|info| info as u64 + INFO_SIZE + cpu as u64 * LOG_RING_SIZE)
+}
+
+/// No fault.
+pub const NO_FAULT: FaultRecord =
+    FaultRecord { kind: 0, cpu: 0, esr: 0, far: 0, ipa: 0, pc: 0, spsr: 0, x: [0; 31] };

@@ -1,0 +1,82 @@
+//! The log: defmt records in this CPU's ring, which root may read. Overwritten when full; never waits.
+
+use core::sync::atomic::{Ordering, fence};
+
+use aarch64_cpu::registers::{CNTFRQ_EL0, CNTPCT_EL0, Readable, TPIDR_EL2};
+use bulkhead_abi::info::{LOG_RING_SIZE, LogRing};
+
+use crate::info;
+use crate::percpu::PerCpu;
+
+const DATA_SIZE: u64 = LOG_RING_SIZE - size_of::<LogRing>() as u64;
+
+#[defmt::global_logger]
+struct Rings;
+
+/// The encoder of the record that is being written. A CPU writes one at a time: EL2 takes no exceptions of its own.
+struct Encoders(core::cell::UnsafeCell<[defmt::Encoder; bulkhead_abi::MAX_CPUS]>);
+
+// SAFETY: each CPU uses its own element.
+unsafe impl Sync for Encoders {}
+
+static ENCODERS: Encoders =
+    Encoders(core::cell::UnsafeCell::new([const { defmt::Encoder::new() }; bulkhead_abi::MAX_CPUS]));
+
+/// Index of this CPU; 0 for the preparing one, which has no struct yet.
+fn this_cpu() -> usize {
+    let cpu = TPIDR_EL2.get() as *const PerCpu;
+    // SAFETY: entry.S put null or this CPU's struct there before any Rust code.
+    unsafe { cpu.as_ref() }.map_or(0, |cpu| cpu.id.index())
+}
+
+fn with_encoder(act: impl FnOnce(&mut defmt::Encoder)) {
+    // SAFETY: inside the array.
+    let encoder = unsafe { ENCODERS.0.get().cast::<defmt::Encoder>().add(this_cpu()) };
+    // SAFETY: only this CPU uses it, and not while it is in use (no exception interrupts EL2).
+    act(unsafe { &mut *encoder });
+}
+
+/// Appends to this CPU's ring.
+fn append(bytes: &[u8]) {
+    let Some(base) = info::log_ring(this_cpu()) else { return };
+    let head = base as *mut LogRing;
+    // SAFETY: the ring is mapped; this CPU is its only writer.
+    let written = unsafe { (&raw const (*head).written).read_volatile() };
+    for (position, byte) in (written..).zip(bytes) {
+        let slot = (base + size_of::<LogRing>() as u64 + position % DATA_SIZE) as *mut u8;
+        // SAFETY: inside the ring.
+        unsafe { slot.write_volatile(*byte) };
+    }
+    fence(Ordering::Release); // the bytes are visible before the count that speaks of them
+    // SAFETY: as for reading.
+    unsafe { (&raw mut (*head).written).write_volatile(written + bytes.len() as u64) };
+}
+
+// SAFETY: a CPU cannot interrupt itself between `acquire` and `release`, and every CPU has its own encoder and ring.
+unsafe impl defmt::Logger for Rings {
+    fn acquire() {
+        with_encoder(|encoder| encoder.start_frame(append));
+    }
+
+    // SAFETY: called between `acquire` and `release` by defmt.
+    unsafe fn flush() {}
+
+    // SAFETY: as `flush`.
+    unsafe fn release() {
+        with_encoder(|encoder| encoder.end_frame(append));
+    }
+
+    // SAFETY: as `flush`.
+    unsafe fn write(bytes: &[u8]) {
+        with_encoder(|encoder| encoder.write(bytes, append));
+    }
+}
+
+defmt::timestamp!("{=u64:us}", microseconds());
+
+/// Time since power-on, µs.
+fn microseconds() -> u64 {
+    let frequency = CNTFRQ_EL0.get().max(1);
+    let count = CNTPCT_EL0.get();
+    count / frequency * 1_000_000 + count % frequency * 1_000_000 / frequency
+}

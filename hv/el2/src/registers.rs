@@ -1,0 +1,101 @@
+//! Trapped system registers: SGIs, the CPU interface's common registers, set/way cache operations, the unknown.
+
+#![forbid(unsafe_code)]
+
+use aarch64_cpu::registers::{ICH_VMCR_EL2, Readable, Writeable};
+use bulkhead_abi::info::exit;
+use bulkhead_model::id::{CellId, Spi};
+use bulkhead_model::trap::{Injection, Sysreg, SysregId};
+
+use crate::gate;
+use crate::gic::LEAST_PMR;
+use crate::handle::{self, Outcome};
+use crate::percpu::Cpu;
+use crate::sysreg::{IccCtlr, IccDir, IccPmr, IccRpr};
+use crate::{info, vgic};
+
+const ICC_PMR: SysregId = SysregId::new(3, 0, 4, 6, 0);
+const ICC_DIR: SysregId = SysregId::new(3, 0, 12, 11, 1);
+const ICC_RPR: SysregId = SysregId::new(3, 0, 12, 11, 3);
+const ICC_SGI1R: SysregId = SysregId::new(3, 0, 12, 11, 5);
+const ICC_ASGI1R: SysregId = SysregId::new(3, 0, 12, 11, 6);
+const ICC_SGI0R: SysregId = SysregId::new(3, 0, 12, 11, 7);
+const ICC_CTLR: SysregId = SysregId::new(3, 0, 12, 12, 4);
+const ACTLR: SysregId = SysregId::new(3, 0, 1, 0, 1);
+const DC_ISW: SysregId = SysregId::new(1, 0, 7, 6, 2);
+const DC_CSW: SysregId = SysregId::new(1, 0, 7, 10, 2);
+const DC_CISW: SysregId = SysregId::new(1, 0, 7, 14, 2);
+
+const CTLR_EOIMODE: u64 = 1 << 1;
+/// Bits of ICC_CTLR_EL1 that a cell reads: EOImode, PRIbits, IDbits, SEIS, A3V, RSS.
+const CTLR_READ: u64 = CTLR_EOIMODE | 0x4_ff00;
+const VPMR_SHIFT: u32 = 24;
+
+/// Serves a trapped MRS or MSR.
+pub fn access(cpu: &mut Cpu, access: Sysreg) -> Outcome {
+    let register = usize::from(access.register);
+    let value = cpu.frame.x.get(register).copied().unwrap_or(0);
+    if (access.id, access.is_read) == (ICC_SGI1R, false) {
+        vgic::send_sgi(cpu.shared, value);
+        cpu.frame.pc += 4;
+        return Outcome::Resume;
+    }
+    info::count_exit(cpu.shared.id, exit::SYSREG);
+    let Some(result) = (if access.is_read { read(access.id) } else { write(cpu, access.id, value) }) else {
+        return handle::inject(cpu, Injection::Undefined);
+    };
+    if let (true, Some(x)) = (access.is_read, cpu.frame.x.get_mut(register)) {
+        *x = result;
+    }
+    cpu.frame.pc += 4;
+    Outcome::Resume
+}
+
+/// `None`: UNDEFINED.
+fn read(id: SysregId) -> Option<u64> {
+    match id {
+        ICC_PMR => Some(match ICH_VMCR_EL2.get() >> VPMR_SHIFT & 0xff {
+            masked @ ..LEAST_PMR => masked,
+            _ => IccPmr::get(),
+        }),
+        ICC_RPR => Some(IccRpr::get()),
+        ICC_CTLR => Some(IccCtlr::get() & CTLR_READ),
+        ACTLR => Some(0),
+        _ if is_implementation_defined(id) => Some(0),
+        _ => None,
+    }
+}
+
+/// `None`: UNDEFINED.
+fn write(cpu: &Cpu, id: SysregId, value: u64) -> Option<u64> {
+    match id {
+        // The physical mask always lets the kick through; what the cell wrote is kept beside it.
+        ICC_PMR => {
+            IccPmr::set((value & 0xff).max(LEAST_PMR));
+            let rest = ICH_VMCR_EL2.get() & !(0xff << VPMR_SHIFT);
+            ICH_VMCR_EL2.set(rest | (value & 0xff) << VPMR_SHIFT);
+        }
+        ICC_CTLR => IccCtlr::set(value & CTLR_EOIMODE),
+        ICC_DIR if owns(cpu, value & 0xff_ffff) => IccDir::set(value & 0xff_ffff),
+        // Another's interrupt, no Group 0 for guests; caches are coherent, and set/way never was a way to clean one
+        // CPU's memory in a shared system (DDI 0487, "Data cache maintenance by set/way").
+        ICC_DIR | ICC_SGI0R | ICC_ASGI1R | DC_ISW | DC_CSW | DC_CISW | ACTLR => {}
+        _ if is_implementation_defined(id) => {}
+        _ => return None,
+    }
+    Some(0)
+}
+
+/// Its SGIs and PPIs, and the SPIs of its cell.
+fn owns(cpu: &Cpu, intid: u64) -> bool {
+    if intid < 32 || cpu.shared.cell() == CellId::ROOT {
+        return true;
+    }
+    let spi = u16::try_from(intid).ok().and_then(Spi::new);
+    spi.is_some_and(|spi| gate::of(cpu.shared.cell()).spis(usize::from(spi.intid() / 32)) >> (spi.intid() % 32) & 1 != 0)
+}
+
+/// op0 = 3 (or 1 for instructions), CRn 11 or 15 (DDI 0487, "Reserved encodings for IMPLEMENTATION DEFINED registers").
+fn is_implementation_defined(id: SysregId) -> bool {
+    matches!((id.get() >> 14, id.get() >> 7 & 0xf), (1 | 3, 11 | 15))
+}

@@ -1,0 +1,119 @@
+//! The loop of each CPU: take requests, run the guest, answer its exits; or wait.
+
+#![forbid(unsafe_code)]
+
+use aarch64_cpu::registers::{ESR_EL2, FAR_EL2, Readable};
+use bulkhead_abi::info::{FaultRecord, cpu_state};
+use bulkhead_model::cell::{Request as Event, State};
+use bulkhead_model::id::CellId;
+use bulkhead_model::psci::CpuPower;
+use core::sync::atomic::Ordering;
+
+use crate::handle::{self, Fault, Outcome};
+use crate::percpu::{Cpu, Request};
+use crate::{cells, context, firmware, gic, guest, life, power, sysreg, system};
+
+/// Never returns but to Linux, by leaving.
+pub fn run(mut cpu: Cpu) -> ! {
+    loop {
+        match cpu.shared.take() {
+            Request::None => {}
+            Request::Start => start(&mut cpu),
+            Request::Stop => park(&mut cpu),
+            Request::Scrub => {
+                cells::scrub_here(cpu.shared);
+                sysreg::sev();
+            }
+            Request::ToFirmware => to_firmware(&cpu),
+        }
+        if cpu.shared.state.load(Ordering::Relaxed) != cpu_state::GUEST {
+            sysreg::wfe();
+            continue;
+        }
+        let reason = guest::enter(&mut cpu);
+        match handle::exit(&mut cpu, reason) {
+            Outcome::Resume => {}
+            Outcome::Return(value) => cpu.frame.x[0] = value.cast_unsigned(),
+            Outcome::Forward => firmware::forward(cpu.frame),
+            Outcome::Standby => {
+                sysreg::wfi();
+                cpu.frame.x[0] = 0;
+            }
+            Outcome::Park => park(&mut cpu),
+            Outcome::Leave => life::leave(cpu),
+            Outcome::Stop(fault) => fail(&mut cpu, fault),
+        }
+    }
+}
+
+/// Starts the owner's code on this CPU.
+fn start(cpu: &mut Cpu) {
+    let cell = cpu.shared.cell();
+    let found = system::lock().ok().and_then(|system| {
+        let number = system.ledger.virtual_number(cpu.shared.id);
+        system.stage2(cell).map(|stage2| (number, stage2))
+    });
+    let Some((number, stage2)) = found else { return };
+    gic::prepare_redistributor(cpu.shared, cell == CellId::ROOT);
+    gic::reset_interface(cell == CellId::ROOT);
+    let entry = cpu.shared.entry.load(Ordering::Relaxed);
+    let argument = cpu.shared.context.load(Ordering::Relaxed);
+    context::reset(cpu, cell, number, stage2, entry, argument);
+    power::set(cpu.shared, CpuPower::On);
+    cpu.shared.set_state(cpu_state::GUEST);
+    // Whoever posts `Stop` from now on sees a guest to kick, or we see the request: state before request.
+    sysreg::dsb_ish();
+}
+
+/// Stops whatever runs here and waits at EL2.
+fn park(cpu: &mut Cpu) {
+    gic::quiet_interface(cpu.shared);
+    context::stop_timers();
+    power::set(cpu.shared, CpuPower::Off);
+    cpu.shared.set_state(cpu_state::PARKED);
+    settle(cpu.shared.cell());
+}
+
+/// Notes that a cell has stopped when its last CPU has.
+fn settle(cell: CellId) {
+    let Ok(mut system) = system::lock() else { return };
+    let is_stopping = cell != CellId::ROOT && system.cells[cell.index()].state == State::Stopping;
+    if is_stopping && system.are_parked(cell) && system.advance(cell, Event::Parked).is_ok() {
+        system.publish();
+    }
+}
+
+/// Stops this CPU's cell for what it did: the record, the other CPUs, this one.
+fn fail(cpu: &mut Cpu, fault: Fault) {
+    let cell = cpu.shared.cell();
+    let record = FaultRecord {
+        kind: fault.kind,
+        cpu: cpu.shared.id.index() as u32,
+        esr: ESR_EL2.get(),
+        far: FAR_EL2.get(),
+        ipa: fault.ipa,
+        pc: cpu.frame.pc,
+        spsr: cpu.frame.spsr,
+        x: cpu.frame.x,
+    };
+    defmt::error!(
+        "cell {=usize}: CPU {=usize} stopped: fault {=u32} at {=u64:#x}, pc {=u64:#x}",
+        cell.index(), cpu.shared.id.index(), fault.kind, fault.ipa, record.pc
+    );
+    if let Ok(mut system) = system::lock() {
+        let is_first = system.cells[cell.index()].state == State::Running;
+        if system.advance(cell, Event::Fault).is_ok() && is_first {
+            system.cells[cell.index()].fault = record;
+            system.stop_cpus(cell);
+            system.publish();
+        }
+    }
+    park(cpu);
+}
+
+/// Hands this parked CPU back to firmware.
+fn to_firmware(cpu: &Cpu) {
+    cpu.shared.set_state(cpu_state::FIRMWARE);
+    firmware::cpu_off();
+    cpu.shared.set_state(cpu_state::PARKED);
+}

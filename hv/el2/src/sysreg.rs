@@ -1,0 +1,172 @@
+//! System registers that `aarch64-cpu` lacks, and the TLB and barrier instructions.
+//!
+//! As in that crate `set` is a safe function: which values keep EL2 sound is decided where it is called.
+
+use core::arch::asm;
+
+use aarch64_cpu::registers::{PAR_EL1, Readable, VTTBR_EL2, Writeable};
+
+macro_rules! registers {
+    ($($(#[$doc:meta])* $name:ident = $encoding:literal ($($access:ident)*),)*) => {
+        $($(#[$doc])*
+        pub struct $name;
+
+        impl $name {
+            $(registers!(@$access $encoding);)*
+        })*
+    };
+    (@get $encoding:literal) => {
+        /// Reads the register.
+        #[inline(always)]
+        pub fn get() -> u64 {
+            let value: u64;
+            // SAFETY: reads a system register that exists at EL2 on every GICv3 machine of Armv8.0.
+            unsafe { asm!(concat!("mrs {}, ", $encoding), out(reg) value, options(nomem, nostack, preserves_flags)) };
+            value
+        }
+    };
+    (@set $encoding:literal) => {
+        /// Writes the register; the effect is certain after an [`isb`].
+        #[inline(always)]
+        pub fn set(value: u64) {
+            // SAFETY: writes a register of the guest or of interrupt routing; EL2's own translation is not among them.
+            unsafe { asm!(concat!("msr ", $encoding, ", {}"), in(reg) value, options(nostack, preserves_flags)) };
+        }
+    };
+}
+
+registers! {
+    /// Group 0 acknowledge (IHI 0069, `ICC_IAR0_EL1`).
+    IccIar0 = "s3_0_c12_c8_0" (get),
+    /// Group 0 end of interrupt (`ICC_EOIR0_EL1`).
+    IccEoir0 = "s3_0_c12_c8_1" (set),
+    /// Deactivate (`ICC_DIR_EL1`).
+    IccDir = "s3_0_c12_c11_1" (set),
+    /// Priority mask (`ICC_PMR_EL1`).
+    IccPmr = "s3_0_c4_c6_0" (get set),
+    /// Running priority (`ICC_RPR_EL1`).
+    IccRpr = "s3_0_c12_c11_3" (get),
+    /// CPU interface control (`ICC_CTLR_EL1`).
+    IccCtlr = "s3_0_c12_c12_4" (get set),
+    /// Group 0 binary point (`ICC_BPR0_EL1`).
+    IccBpr0 = "s3_0_c12_c8_3" (set),
+    /// Group 1 binary point (`ICC_BPR1_EL1`).
+    IccBpr1 = "s3_0_c12_c12_3" (set),
+    /// Group 0 enable (`ICC_IGRPEN0_EL1`).
+    IccIgrpen0 = "s3_0_c12_c12_6" (get set),
+    /// Group 1 enable (`ICC_IGRPEN1_EL1`).
+    IccIgrpen1 = "s3_0_c12_c12_7" (set),
+    /// Active priorities, group 0 (`ICC_AP0R0_EL1`).
+    IccAp0r0 = "s3_0_c12_c8_4" (set),
+    /// Active priorities, group 1 (`ICC_AP1R0_EL1`).
+    IccAp1r0 = "s3_0_c12_c9_0" (set),
+    /// SGI generation, group 0 (`ICC_SGI0R_EL1`).
+    IccSgi0r = "s3_0_c12_c11_7" (set),
+    /// SGI generation, group 1 (`ICC_SGI1R_EL1`).
+    IccSgi1r = "s3_0_c12_c11_5" (set),
+    /// System register enable, EL1 (`ICC_SRE_EL1`).
+    IccSreEl1 = "s3_0_c12_c12_5" (set),
+    /// Cache type (`CTR_EL0`).
+    CtrEl0 = "ctr_el0" (get),
+    /// Hypervisor system trap (DDI 0487, `HSTR_EL2`).
+    HstrEl2 = "hstr_el2" (get set),
+    /// What the guest reads as MIDR_EL1 (`VPIDR_EL2`).
+    Vpidr = "vpidr_el2" (get set),
+}
+
+/// Completes all explicit memory accesses and maintenance, system-wide, before what follows.
+#[inline(always)]
+pub fn dsb_sy() {
+    // SAFETY: a barrier.
+    unsafe { asm!("dsb sy", options(nostack, preserves_flags)) };
+}
+
+/// The same within the inner shareable domain.
+#[inline(always)]
+pub fn dsb_ish() {
+    // SAFETY: a barrier.
+    unsafe { asm!("dsb ish", options(nostack, preserves_flags)) };
+}
+
+/// Makes earlier register writes take effect for what follows.
+#[inline(always)]
+pub fn isb() {
+    // SAFETY: a barrier.
+    unsafe { asm!("isb", options(nostack, preserves_flags)) };
+}
+
+/// Waits for an event, [`sev`] of another CPU included.
+#[inline(always)]
+pub fn wfe() {
+    // SAFETY: only waits.
+    unsafe { asm!("wfe", options(nostack, preserves_flags)) };
+}
+
+/// Waits for an interrupt, masked or not.
+pub fn wfi() {
+    // SAFETY: only waits.
+    unsafe { asm!("dsb sy", "wfi", options(nostack, preserves_flags)) };
+}
+
+/// Wakes CPUs that wait in [`wfe`]. What they shall see is made visible before.
+#[inline(always)]
+pub fn sev() {
+    // SAFETY: orders earlier stores, then signals.
+    unsafe { asm!("dsb ish", "sev", options(nostack, preserves_flags)) };
+}
+
+/// Forgets all EL1 translations, stages 1 and 2, all VMIDs, of this CPU only.
+pub fn tlbi_all_el1_local() {
+    // SAFETY: dropping cached translations is always allowed.
+    unsafe { asm!("dsb nshst", "tlbi alle1", "dsb nsh", "isb", options(nostack, preserves_flags)) };
+}
+
+/// Forgets all translations, stages 1 and 2, of the VMID in `vttbr`, on all CPUs of the inner shareable domain.
+pub fn tlbi_vmid(vttbr: u64) {
+    let current = VTTBR_EL2.get();
+    // `dsb ishst` (below): the table change is visible to walkers before the TLBs forget.
+    VTTBR_EL2.set(vttbr);
+    isb();
+    // SAFETY: dropping cached translations is always allowed. `dsb ish` after it: all TLBs have forgotten before we go on.
+    unsafe { asm!("dsb ishst", "tlbi vmalls12e1is", "dsb ish", options(nostack, preserves_flags)) };
+    VTTBR_EL2.set(current);
+    isb();
+}
+
+/// Forgets EL2's translation of one page, on all CPUs.
+pub fn tlbi_el2(address: u64) {
+    // SAFETY: as above. The operand is the page number (DDI 0487, `TLBI VAE2IS`).
+    unsafe {
+        asm!("dsb ishst", "tlbi vae2is, {}", "dsb ish", "isb", in(reg) address >> 12, options(nostack, preserves_flags));
+    }
+}
+
+/// Translates a guest virtual address by the guest's stage 1 (reading); returns `PAR_EL1`.
+///
+/// The guest's own PAR_EL1 is kept.
+pub fn at_s1e1r(address: u64) -> u64 {
+    let saved = PAR_EL1.get();
+    // SAFETY: an address translation has no effect but on PAR_EL1.
+    unsafe { asm!("at s1e1r, {}", "isb", in(reg) address, options(nostack, preserves_flags)) };
+    let result = PAR_EL1.get();
+    PAR_EL1.set(saved);
+    result
+}
+
+/// Cleans and invalidates `size` bytes of data cache to the point of coherency, then completes it.
+pub fn clean_to_poc(base: u64, size: u64) {
+    let line = 4u64 << ((CtrEl0::get() >> 16) & 0xf);
+    let mut address = base & !(line - 1);
+    while address < base + size {
+        // SAFETY: maintenance of memory that EL2 maps.
+        unsafe { asm!("dc civac, {}", in(reg) address, options(nostack, preserves_flags)) };
+        address += line;
+    }
+    dsb_sy();
+}
+
+/// Makes this CPU forget all fetched instructions, after data was written as code.
+pub fn invalidate_instructions() {
+    // SAFETY: maintenance only; `ialluis` reaches all CPUs of the inner shareable domain.
+    unsafe { asm!("ic ialluis", "dsb ish", "isb", options(nostack, preserves_flags)) };
+}

@@ -1,0 +1,266 @@
+//! What all CPUs share: the ledger, root's stage 2, the cells. One lock.
+//!
+//! One rule: the lock is held for one change of tables or states, never while RAM is zeroed or a CPU is waited for.
+
+use bulkhead_abi::info::{CellInfo, FaultRecord, cpu_state, fault};
+use bulkhead_abi::{MAX_CELLS, NAME_SIZE, code};
+use bulkhead_model::addr::{Gpa, Hpa, Region};
+use bulkhead_model::blob::SystemConfig;
+use bulkhead_model::cell::{Request as Event, State, next};
+use bulkhead_model::id::CellId;
+use bulkhead_model::ledger::Ledger;
+use bulkhead_model::paging::{Tables, root_pages, stage2};
+use bulkhead_model::refused::Refused;
+use core::sync::atomic::Ordering;
+use spin::mutex::{SpinMutex, SpinMutexGuard};
+
+use crate::board::{Board, board};
+use crate::context::Stage2;
+use crate::pages::{self, Pages, Regime};
+use crate::panic::PANICKED;
+use crate::percpu::Request;
+use crate::{gate, gic, info, sysreg};
+
+/// Pages that enable wants beyond the fixed parts: root's tables, with a few devices given away.
+pub const LEAST_PAGES: u64 = 12;
+/// Physical address bits that root's stage 2 covers unless RAM lies higher: 1 TiB in two pages.
+const ROOT_BITS: u8 = 40;
+
+/// A cell, root included.
+pub struct Cell {
+    /// Where in its life it is.
+    pub state: State,
+    /// Its stage 2; `None` in a free slot.
+    pub tables: Option<Tables>,
+    /// Pages of the start-level table.
+    pub root_pages: usize,
+    /// First instruction.
+    pub entry: u64,
+    /// x0 there.
+    pub argument: u64,
+    /// RAM was zeroed by the cell's CPU (while creating and destroying).
+    pub is_scrubbed: bool,
+    /// Root asked for the stop that is under way or done, and has not been answered.
+    pub root_stops: bool,
+    /// When it was told to stop, counter ticks.
+    pub stop_time: u64,
+    /// Cells that had this slot.
+    pub generation: u32,
+    /// Last fault.
+    pub fault: FaultRecord,
+}
+
+impl Cell {
+    const FREE: Self = Self {
+        state: State::Free,
+        tables: None,
+        root_pages: 0,
+        entry: 0,
+        argument: 0,
+        is_scrubbed: false,
+        root_stops: false,
+        stop_time: 0,
+        generation: 0,
+        fault: info::NO_FAULT,
+    };
+}
+
+/// All of it.
+pub struct System {
+    /// Who owns what.
+    pub ledger: Ledger,
+    /// By cell id; root's has only tables.
+    pub cells: [Cell; MAX_CELLS],
+    /// `COMMIT` was answered.
+    pub is_enabled: bool,
+    /// GICD_CTLR before enable.
+    pub gicd_ctlr_found: u32,
+}
+
+static SYSTEM: SpinMutex<System> = SpinMutex::new(System {
+    ledger: Ledger::empty(),
+    cells: [Cell::FREE; MAX_CELLS],
+    is_enabled: false,
+    gicd_ctlr_found: 0,
+});
+
+/// Takes the lock.
+///
+/// # Errors
+/// `PANICKED`, when the CPU that holds it may never come back.
+pub fn lock() -> Result<SpinMutexGuard<'static, System>, Refused> {
+    loop {
+        if let Some(system) = SYSTEM.try_lock() {
+            return Ok(system);
+        }
+        if PANICKED.load(Ordering::Acquire) {
+            return Err(Refused::new(code::PANICKED, 0, 0));
+        }
+        core::hint::spin_loop();
+    }
+}
+
+/// Builds the ledger and root's stage 2.
+///
+/// # Errors
+/// Whatever the ledger refuses; `HV_PAGES_EXHAUSTED`.
+pub fn set_up(config: &SystemConfig, board: &Board) -> Result<(), Refused> {
+    let mut system = lock()?;
+    system.ledger.set_up(config, board.hv, board.pool, board.pa_bits)?;
+    let highest = config.ram.iter().map(|ram| ram.end().0).max().unwrap_or(0);
+    let bits = u8::try_from(64 - highest.saturating_sub(1).leading_zeros()).unwrap_or(u8::MAX);
+    let bits = bits.max(ROOT_BITS).min(board.pa_bits);
+    let tables = system.new_tables(CellId::ROOT, bits)?;
+    let mut memory = memory_of(CellId::ROOT, &tables);
+    tables.map(&mut memory, 0, Hpa(0), 1 << bits, stage2::NORMAL_RWX)?;
+    for region in system.ledger.not_roots() {
+        tables.unmap(&mut memory, region.base().0, region.size())?;
+    }
+    let shared = [(board.shared, stage2::NORMAL_RO), (board.mailbox, stage2::NORMAL_RW_XN)];
+    for (region, attributes) in shared {
+        tables.map(&mut memory, region.base().0, region.base(), region.size(), attributes)?;
+    }
+    system.cells[CellId::ROOT.index()].tables = Some(tables);
+    system.cells[CellId::ROOT.index()].state = State::Running;
+    // SAFETY: `prepare` runs before any CPU joins.
+    unsafe { gate::set_root(&system.ledger) };
+    system.publish();
+    Ok(())
+}
+
+/// Table memory whose invalidations reach the translations of this cell's tables.
+pub fn memory_of(cell: CellId, tables: &Tables) -> Pages {
+    Pages(Regime::Stage2 { vttbr: vttbr(cell, tables) })
+}
+
+/// VTTBR_EL2 for a cell: its id plus 1 is its VMID, so that 0, which Linux used without stage 2, stays free.
+fn vttbr(cell: CellId, tables: &Tables) -> u64 {
+    (cell.index() as u64 + 1) << 48 | tables.root().0
+}
+
+impl System {
+    /// Allocates an empty stage 2 of so many input bits.
+    ///
+    /// # Errors
+    /// `HV_PAGES_EXHAUSTED`.
+    pub fn new_tables(&mut self, cell: CellId, bits: u8) -> Result<Tables, Refused> {
+        let count = root_pages(bits);
+        let root = pages::allocate(count)
+            .ok_or_else(|| Refused::new(code::HV_PAGES_EXHAUSTED, count as u64, pages::free_count() as u64))?;
+        self.cells[cell.index()].root_pages = count;
+        Ok(Tables::for_stage2(root, bits))
+    }
+
+    /// What a CPU of the cell needs for its stage 2.
+    pub fn stage2(&self, cell: CellId) -> Option<Stage2> {
+        let tables = self.cells[cell.index()].tables.as_ref()?;
+        let pa_range = match board().pa_bits {
+            32 => 0,
+            36 => 1,
+            40 => 2,
+            42 => 3,
+            44 => 4,
+            _ => 5u64,
+        };
+        // VTCR_EL2: RES1, PS, 4 KiB granule, walks inner shareable and write-back cacheable.
+        let walks = 1 << 31 | 3 << 12 | 1 << 10 | 1 << 8;
+        let vtcr = walks | pa_range << 16 | tables.vtcr_sl0() << 6 | tables.t0sz();
+        Some(Stage2 { vttbr: vttbr(cell, tables), vtcr })
+    }
+
+    /// Tells whether root's stage 2 allows the access now (`abi::info::fault`).
+    pub fn root_allows(&self, ipa: Gpa, kind: u32) -> bool {
+        let Some(tables) = &self.cells[CellId::ROOT.index()].tables else { return false };
+        let leaf = tables.lookup(&memory_of(CellId::ROOT, tables), ipa.0);
+        leaf.is_some_and(|leaf| match kind {
+            fault::READ => true,
+            fault::WRITE => leaf.attributes != stage2::NORMAL_RO,
+            _ => leaf.attributes == stage2::NORMAL_RWX,
+        })
+    }
+
+    /// The cell of that id, if there is one; root is none that one can act on.
+    ///
+    /// # Errors
+    /// `NO_SUCH_CELL`.
+    pub fn existing(&self, id: u64) -> Result<CellId, Refused> {
+        usize::try_from(id)
+            .ok()
+            .and_then(CellId::new)
+            .filter(|cell| *cell != CellId::ROOT && self.ledger.cell(*cell).is_some())
+            .ok_or(Refused::new(code::NO_SUCH_CELL, id, 0))
+    }
+
+    /// Changes a cell's state.
+    ///
+    /// # Errors
+    /// `WRONG_STATE`.
+    pub fn advance(&mut self, cell: CellId, event: Event) -> Result<(), Refused> {
+        let slot = &mut self.cells[cell.index()];
+        slot.state = next(slot.state, event)?;
+        Ok(())
+    }
+
+    /// Tells whether all CPUs of the cell wait at EL2, or are with firmware, with nothing left to do.
+    pub fn are_parked(&self, cell: CellId) -> bool {
+        self.ledger.cpus_of(cell).filter_map(|cpu| board().cpu(cpu)).all(|cpu| {
+            cpu.is_idle() && matches!(cpu.state.load(Ordering::Acquire), cpu_state::PARKED | cpu_state::FIRMWARE)
+        })
+    }
+
+    /// Tells the cell's running CPUs to stop.
+    pub fn stop_cpus(&self, cell: CellId) {
+        for cpu in self.ledger.cpus_of(cell).filter_map(|cpu| board().cpu(cpu)) {
+            // Request before state: `run::start` does it the other way round, so one of the two sees the other.
+            cpu.post(Request::Stop);
+            sysreg::dsb_ish();
+            if cpu.state.load(Ordering::Acquire) == cpu_state::GUEST {
+                gic::kick(cpu);
+            }
+        }
+    }
+
+    /// Writes what root may know of the cells to the info pages.
+    pub fn publish(&self) {
+        let cells = self.ledger.holdings().map(|(id, _)| (id, self.describe(id)));
+        let gone = (1..MAX_CELLS).filter_map(CellId::new).filter(|id| self.ledger.cell(*id).is_none());
+        let cells = cells.chain(gone.map(|id| (id, self.describe(id))));
+        info::update(cells, pages::free_count() as u64, self.ledger.pool_free());
+    }
+
+    fn describe(&self, id: CellId) -> CellInfo {
+        let cell = &self.cells[id.index()];
+        let mut record = CellInfo {
+            state: cell.state.number(),
+            generation: cell.generation,
+            name: [0; NAME_SIZE],
+            cpus: 0,
+            gpa: 0,
+            hpa: 0,
+            ram_size: 0,
+            spi_count: 0,
+            delivery: 0,
+            fault: cell.fault,
+        };
+        let Some(holding) = self.ledger.cell(id) else { return record };
+        record.name = *holding.name.bytes();
+        record.cpus = holding.cpus.iter().fold(0, |mask, cpu| mask | 1 << cpu.index());
+        if let Some(first) = holding.memory.first() {
+            (record.gpa, record.hpa) = (first.gpa.base().0, first.hpa.base().0);
+        }
+        record.ram_size = holding.memory.iter().map(|window| window.hpa.size()).sum();
+        if id != CellId::ROOT {
+            record.spi_count = holding.spis.iter().count() as u32;
+        }
+        record
+    }
+}
+
+/// Zeroes RAM through EL2's mapping and completes it to the point of coherency: its next reader has caches off.
+pub fn zero(region: Region<Hpa>) {
+    let base = region.base().0 as *mut u8;
+    let size = usize::try_from(region.size()).unwrap_or(0);
+    // SAFETY: the ledger gave this part of the pool, which EL2 maps, to a cell none of whose CPUs runs.
+    unsafe { base.write_bytes(0, size) };
+    sysreg::clean_to_poc(region.base().0, region.size());
+}

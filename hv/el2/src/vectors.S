@@ -1,0 +1,112 @@
+// Exception vectors of EL2 and the switch to and from the guest.
+//
+// TPIDR_EL2 points at this CPU's struct; its first 264 bytes are the guest's frame: x0..x30, pc, spsr.
+// EL2 runs with all exceptions masked, so what arrives from EL2 itself is a bug of ours.
+
+    .equ    FRAME_PC, 248
+
+    .macro  bug
+    .balign 0x80
+    b       exception_at_el2
+    .endm
+
+    .macro  exit kind
+    .balign 0x80
+    stp     x0, x1, [sp, #-16]!
+    mov     x1, #\kind
+    b       guest_exit
+    .endm
+
+    .section .text.vectors, "ax"
+    .balign 0x800
+    .global vectors
+vectors:
+    bug                             // current EL, SP_EL0
+    bug
+    bug
+    bug
+    bug                             // current EL, SP_EL2
+    bug
+    bug
+    bug
+    exit    0                       // lower EL, AArch64: synchronous
+    exit    1                       // IRQ
+    exit    2                       // FIQ
+    exit    3                       // SError
+    exit    0                       // lower EL, AArch32
+    exit    1
+    exit    2
+    exit    3
+
+// [sp] = the guest's x0, x1; x1 = kind
+    .balign 64
+guest_exit:
+    mrs     x0, tpidr_el2
+    stp     x2, x3, [x0, #16]
+    stp     x4, x5, [x0, #32]
+    stp     x6, x7, [x0, #48]
+    stp     x8, x9, [x0, #64]
+    stp     x10, x11, [x0, #80]
+    stp     x12, x13, [x0, #96]
+    stp     x14, x15, [x0, #112]
+    stp     x16, x17, [x0, #128]
+    stp     x18, x19, [x0, #144]
+    stp     x20, x21, [x0, #160]
+    stp     x22, x23, [x0, #176]
+    stp     x24, x25, [x0, #192]
+    stp     x26, x27, [x0, #208]
+    stp     x28, x29, [x0, #224]
+    ldp     x2, x3, [sp], #16
+    str     x30, [x0, #240]
+    stp     x2, x3, [x0]
+    mrs     x2, elr_el2
+    mrs     x3, spsr_el2
+    stp     x2, x3, [x0, #FRAME_PC]
+    ldp     x19, x20, [sp, #16]
+    ldp     x21, x22, [sp, #32]
+    ldp     x23, x24, [sp, #48]
+    ldp     x25, x26, [sp, #64]
+    ldp     x27, x28, [sp, #80]
+    ldp     x29, x30, [sp], #96
+    mov     x0, x1
+    ret
+
+// enter_guest(cpu: x0) -> kind of exit
+    .global enter_guest
+    .balign 64
+enter_guest:
+    stp     x29, x30, [sp, #-96]!
+    stp     x19, x20, [sp, #16]
+    stp     x21, x22, [sp, #32]
+    stp     x23, x24, [sp, #48]
+    stp     x25, x26, [sp, #64]
+    stp     x27, x28, [sp, #80]
+    ldp     x2, x3, [x0, #FRAME_PC]
+    msr     elr_el2, x2
+    msr     spsr_el2, x3
+    ldp     x2, x3, [x0, #16]
+    ldp     x4, x5, [x0, #32]
+    ldp     x6, x7, [x0, #48]
+    ldp     x8, x9, [x0, #64]
+    ldp     x10, x11, [x0, #80]
+    ldp     x12, x13, [x0, #96]
+    ldp     x14, x15, [x0, #112]
+    ldp     x16, x17, [x0, #128]
+    ldp     x18, x19, [x0, #144]
+    ldp     x20, x21, [x0, #160]
+    ldp     x22, x23, [x0, #176]
+    ldp     x24, x25, [x0, #192]
+    ldp     x26, x27, [x0, #208]
+    ldp     x28, x29, [x0, #224]
+    ldr     x30, [x0, #240]
+    ldp     x0, x1, [x0]
+    eret
+    dsb     nsh                     // no speculation past the exception return
+    isb
+
+// A bug of ours: forget the stack we came on, keep the evidence, never come back.
+exception_at_el2:
+    mrs     x0, tpidr_el2
+    cbz     x0, 1f
+    mov     sp, x0
+1:  b       bug_exception

@@ -1,0 +1,180 @@
+//! Performs what `model::vgic` decides of a guest's access to the interrupt controller.
+//!
+//! One rule: no decision here; each physical access is one that the model named.
+
+use bulkhead_abi::info::exit;
+use bulkhead_model::addr::{Gpa, Hpa};
+use bulkhead_model::id::{CellId, Mpidr, SpiSet};
+use bulkhead_model::vgic::distributor::{DistView, gicd_access};
+use bulkhead_model::vgic::redistributor::{CELL_STRIDE, RedistView, gicr_access};
+use bulkhead_model::vgic::sgi::sgi_value;
+use bulkhead_model::vgic::{Action, route};
+
+use crate::board::board;
+use crate::gate::{self, Gate};
+use crate::percpu::{Cpu, PerCpu};
+use crate::sysreg::IccSgi1r;
+use crate::{gic, info, mmio};
+
+/// What became of an access.
+pub enum Answer {
+    /// Not the interrupt controller's address.
+    NotOurs,
+    /// Done; a read gives this.
+    Done(u64),
+}
+
+/// Serves a load (`write` is `None`) or store of `size` bytes at a guest physical address.
+pub fn access(cpu: &Cpu, ipa: Gpa, size: u8, write: Option<u64>) -> Answer {
+    let board = board();
+    if board.gicd.contains(Hpa(ipa.0)) {
+        info::count_exit(cpu.shared.id, exit::GICD);
+        return Answer::Done(distributor(cpu.shared, ipa.0 - board.gicd.base().0, size, write));
+    }
+    if cpu.shared.cell() == CellId::ROOT {
+        roots_redistributor(cpu.shared, ipa.0, size, write)
+    } else {
+        cells_redistributor(cpu.shared, ipa.0, size, write)
+    }
+}
+
+/// Tells whether the address is one that [`access`] serves.
+pub fn is_ours(cpu: &Cpu, ipa: Gpa) -> bool {
+    let board = board();
+    let is_redistributor = if cpu.shared.cell() == CellId::ROOT {
+        board.cpus().any(|other| (other.gicr..other.gicr + board.gicr_stride).contains(&ipa.0))
+    } else {
+        let count = u64::from(gate::of(cpu.shared.cell()).members().count_ones());
+        let base = board.gicr.base().0;
+        (base..base + count * CELL_STRIDE).contains(&ipa.0)
+    };
+    is_redistributor || board.gicd.contains(Hpa(ipa.0))
+}
+
+fn distributor(cpu: &PerCpu, offset: u64, size: u8, write: Option<u64>) -> u64 {
+    let gate = gate::of(cpu.cell());
+    let owned = gate.spi_set();
+    let view = DistView { owned: &owned, is_root: cpu.cell() == CellId::ROOT };
+    perform(cpu, gate, board().gicd.base().0, gicd_access(offset, size, write, &view))
+}
+
+/// Root sees all redistributors where they are.
+fn roots_redistributor(cpu: &PerCpu, ipa: u64, size: u8, write: Option<u64>) -> Answer {
+    let stride = board().gicr_stride;
+    let slot = board().cpus().find(|other| (other.gicr..other.gicr + stride).contains(&ipa));
+    let Some(target) = slot else { return Answer::NotOurs };
+    info::count_exit(cpu.id, exit::GICR);
+    let view = RedistView {
+        is_own: target.cell() == CellId::ROOT,
+        is_root: true,
+        virtual_affinity: 0,
+        number: 0,
+        is_last: false,
+    };
+    let action = gicr_access(ipa - target.gicr, size, write, &view);
+    Answer::Done(perform(cpu, gate::of(CellId::ROOT), target.gicr, action))
+}
+
+/// A cell sees its own, one after the other, from the place of the first.
+fn cells_redistributor(cpu: &PerCpu, ipa: u64, size: u8, write: Option<u64>) -> Answer {
+    let Some(offset) = ipa.checked_sub(board().gicr.base().0) else { return Answer::NotOurs };
+    let gate = gate::of(cpu.cell());
+    let number = offset / CELL_STRIDE;
+    let Some(target) = gate.cpu(number).and_then(|id| board().cpu(id)) else { return Answer::NotOurs };
+    info::count_exit(cpu.id, exit::GICR);
+    let number = (number & 0xffff) as u16;
+    let view = RedistView {
+        is_own: true,
+        is_root: false,
+        virtual_affinity: number.into(),
+        number,
+        is_last: gate.cpu(u64::from(number) + 1).is_none(),
+    };
+    Answer::Done(perform(cpu, gate, target.gicr, gicr_access(offset % CELL_STRIDE, size, write, &view)))
+}
+
+fn perform(cpu: &PerCpu, gate: &Gate, base: u64, action: Action) -> u64 {
+    match action {
+        Action::Value(value) => return value,
+        Action::Ignore => {}
+        Action::IgnoreLogged => defmt::warn!("cell {=usize}: no such GIC register", cpu.cell().index()),
+        Action::Read { offset, size, mask } => return read(base + offset, size) & mask,
+        Action::Store { offset, size, value } => store(base + offset, size, value),
+        Action::Merge { offset, value, mask } => {
+            let _guard = gic::DISTRIBUTOR.lock();
+            let old = read(base + offset, 4);
+            store(base + offset, 4, old & !u64::from(mask) | u64::from(value));
+        }
+        Action::ReadRoute { spi, part } => return part.of(virtual_route(cpu, gate, gic::read_route(spi))),
+        Action::WriteRoute { spi, part, value } => {
+            let wanted = part.replaced(virtual_route(cpu, gate, gic::read_route(spi)), value);
+            let find = |affinity| physical(cpu, gate, affinity);
+            match route::target(wanted, cpu.mpidr, find) {
+                Some(target) => gic::route(spi, target.get()),
+                None => defmt::debug!("SPI {=u16} sent to a CPU that is not the cell's", spi.intid()),
+            }
+        }
+    }
+    0
+}
+
+/// Affinity as the cell sees it, to the physical one of a CPU of the cell.
+fn physical(cpu: &PerCpu, gate: &Gate, affinity: Mpidr) -> Option<Mpidr> {
+    let target = if cpu.cell() == CellId::ROOT {
+        board().cpu_by_mpidr(affinity)?
+    } else {
+        board().cpu(gate.cpu(affinity.get())?)?
+    };
+    (target.cell() == cpu.cell()).then_some(target.mpidr)
+}
+
+/// A physical route as the cell sees it.
+fn virtual_route(cpu: &PerCpu, gate: &Gate, value: u64) -> u64 {
+    if cpu.cell() == CellId::ROOT {
+        return value;
+    }
+    let target = board().cpu_by_mpidr(Mpidr::from_bits(value));
+    target.and_then(|cpu| gate.number(cpu.id)).unwrap_or(0)
+}
+
+fn read(address: u64, size: u8) -> u64 {
+    match size {
+        // SAFETY: the model named a register of this width in a frame that EL2 maps.
+        1 => unsafe { mmio::read8(address) }.into(),
+        // SAFETY: as above.
+        4 => unsafe { mmio::read32(address) }.into(),
+        // SAFETY: as above.
+        _ => unsafe { mmio::read64(address) },
+    }
+}
+
+fn store(address: u64, size: u8, value: u64) {
+    match size {
+        // SAFETY: the model named a register of this width in a frame that EL2 maps, and allows the effect.
+        1 => unsafe { mmio::write8(address, (value & 0xff) as u8) },
+        // SAFETY: as above.
+        4 => unsafe { mmio::write32(address, (value & 0xffff_ffff) as u32) },
+        // SAFETY: as above.
+        _ => unsafe { mmio::write64(address, value) },
+    }
+}
+
+/// Serves a write of ICC_SGI1R_EL1: to CPUs of the same cell only.
+pub fn send_sgi(cpu: &PerCpu, value: u64) {
+    info::count_exit(cpu.id, exit::SGI);
+    let gate = gate::of(cpu.cell());
+    let Some(map) = gate.map() else { return };
+    let plan = map.plan(value, cpu.id, gate.members());
+    // The guest's stores before its SGI are visible to those who get it (its own barrier, which a trap does not undo).
+    for target in plan.cpus().filter_map(|id| board().cpu(id)) {
+        IccSgi1r::set(sgi_value(plan.intid, target.mpidr));
+    }
+    crate::sysreg::isb();
+}
+
+impl Gate {
+    /// Its interrupts.
+    fn spi_set(&self) -> SpiSet {
+        SpiSet::from_words(core::array::from_fn(|index| self.spis(index)))
+    }
+}
