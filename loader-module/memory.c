@@ -231,8 +231,8 @@ bool bulkhead_memory_take(struct bulkhead_memory *memory,
 	u64 size;
 
 	if (check_add_overflow(hv_size, pool_size, &size) || size > S64_MAX)
-		return bulkhead_refuse(answer, BULKHEAD_CODE_NO_MEMORY, size,
-				       EOVERFLOW);
+		return bulkhead_refuse(answer, BULKHEAD_CODE_NO_MEMORY,
+				       U64_MAX, EOVERFLOW);
 	memory->hv_size = hv_size;
 	memory->pool_size = pool_size;
 	if (bulkhead_reserved_node(&node))

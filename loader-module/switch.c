@@ -21,6 +21,7 @@ struct transition {
 	atomic_t refusals;
 	atomic_t stuck;
 	atomic_t prepared, joined, committed;
+	bool is_prepared;	/* not `refusals`: a quick CPU may have added its own */
 };
 
 /* Waits until all online CPUs have come here; orders what was before. */
@@ -64,6 +65,7 @@ static void prepare(struct transition *transition)
 
 	if (enter(transition, BULKHEAD_ENTER_PREPARE, &answer))
 		return;
+	transition->is_prepared = true;
 	transition->shared->start = answer.a;
 	transition->shared->end = answer.a + answer.b - 1;
 }
@@ -95,7 +97,7 @@ static int join_this_cpu(void *data)
 	if (is_first)
 		prepare(transition);
 	rendezvous(&transition->prepared);
-	if (atomic_read(&transition->refusals))
+	if (!transition->is_prepared)
 		return 0;
 
 	has_joined = !enter(transition, BULKHEAD_ENTER_JOIN, &answer);
