@@ -1,12 +1,50 @@
-//! The smallest cell that prints: a line on its console, then sleep.
+//! A cell that misbehaves on purpose, to see that nothing but itself takes harm.
+//!
+//! The words of `/chosen`, `bootargs` say what it does, one after the other. It announces each on its console and says
+//! what came of it, if it still can:
+//! `read=ADDR`, `write=ADDR`, `exec=ADDR`: touches that address; `spin`, `wfi`: masks everything and spins or sleeps;
+//! `vector-loop`: gets stuck in its own exception vector; `off`, `reset`: asks PSCI for it; `cpu-on`: asks for CPUs that
+//! are not its own; `smc`: makes up calls; `sgi-all`: sends SGIs to everyone; `gic`: takes everyone's interrupts;
+//! `unaligned`: loads and stores of the interrupt controller that cannot be decoded.
 #![no_std]
 #![no_main]
 
-use inmate_rt::{Tree, cpu, entry, println};
+mod calls;
+mod interrupts;
+mod memory;
+
+use inmate_rt::attempt;
+use inmate_rt::{Hvc, Tree, cpu, entry, println, psci};
 
 entry!(main);
 
 fn main(tree: Tree) -> ! {
-    println!("hello from a cell: tree at {:#x}", tree.address());
+    let words = tree.boot_arguments();
+    println!("bad: told to '{words}'");
+    for word in words.split_whitespace() {
+        println!("bad: {word}");
+        obey(&tree, word);
+    }
+    println!("bad: done");
     cpu::idle()
+}
+
+fn obey(tree: &Tree, word: &str) {
+    let (verb, argument) = word.split_once('=').unwrap_or((word, ""));
+    match verb {
+        "read" => memory::read(tree, argument),
+        "write" => memory::write(tree, argument),
+        "exec" => memory::execute(tree, argument),
+        "unaligned" => memory::undecodable(tree),
+        "spin" => attempt::spin(),
+        "wfi" => attempt::sleep(),
+        "vector-loop" => attempt::loop_in_vector(),
+        "off" => println!("bad: off: answered {:?}", psci::system_off::<Hvc>()),
+        "reset" => println!("bad: reset: answered {:?}", psci::system_reset::<Hvc>()),
+        "cpu-on" => calls::start_every_cpu(),
+        "smc" => calls::make_up(),
+        "sgi-all" => interrupts::send_to_all(),
+        "gic" => interrupts::take_all(tree),
+        _ => println!("bad: {word}: not one of my words"),
+    }
 }

@@ -1,12 +1,30 @@
-//! The smallest cell that prints: a line on its console, then sleep.
+//! Counts what Bulkhead costs, from inside a cell, in QEMU's `-icount shift=0` where a cycle is an instruction.
+//!
+//! One line a figure: `bench NAME MIN MODE EL2`, the least and the most frequent count of all rounds and, counted apart,
+//! the most frequent count at EL2. Then windows, `bench window NAME begin COUNT` to `bench window NAME end`, in which
+//! nothing happens but COUNT interrupts: for counting exits from outside. `bench done` ends it: the cell
+//! then turns itself off.
 #![no_std]
 #![no_main]
 
+mod operations;
+mod sgi;
+mod tally;
+mod timer_latency;
+mod windows;
+
+use inmate_rt::gic::{Gic, Role};
 use inmate_rt::{Tree, cpu, entry, println};
 
 entry!(main);
 
 fn main(tree: Tree) -> ! {
-    println!("hello from a cell: tree at {:#x}", tree.address());
-    cpu::idle()
+    println!("bench: {} CPU", tree.cpu_count());
+    let mut gic = Gic::new(&tree, Role::First);
+    operations::run(&tree);
+    timer_latency::run(&tree, &mut gic);
+    sgi::run(&tree, &mut gic);
+    windows::run(&tree, &mut gic);
+    println!("bench done");
+    cpu::turn_cell_off()
 }

@@ -35,7 +35,7 @@ pub struct Exception {
 /// Runs one instruction with `x0` to `x3` given and returned. When it raises an exception, the handler goes on at label
 /// 2 (see [`crate::exception`]). Calls may change x4 to x17 (SMCCC).
 macro_rules! attempt {
-    ($instruction:literal, $x:expr) => {{
+    ($instruction:literal, $x:expr $(, $name:ident = $value:expr)?) => {{
         let mut x: [u64; 4] = $x;
         let failed: u64;
         // SAFETY: the callers' instructions touch no memory of ours, and SMCCC calls keep all but these registers.
@@ -53,6 +53,7 @@ macro_rules! attempt {
                 "2: mov {failed}, #1",
                 "3:",
                 failed = lateout(reg) failed,
+                $($name = const $value,)?
                 inout("x0") x[0], inout("x1") x[1], inout("x2") x[2], inout("x3") x[3],
                 out("x4") _, out("x5") _, out("x6") _, out("x7") _, out("x8") _, out("x9") _, out("x10") _,
                 out("x11") _, out("x12") _, out("x13") _, out("x14") _, out("x15") _, out("x16") _, out("x17") _,
@@ -141,6 +142,11 @@ pub fn hvc_strange(x: [u64; 4]) -> Result<[u64; 4], Exception> {
 /// The exception that it raised.
 pub fn smc(x: [u64; 4]) -> Result<[u64; 4], Exception> {
     attempt!("smc #0", x)
+}
+
+/// SVC, which is always an exception.
+pub(crate) fn supervisor_call<const IMMEDIATE: u16>() {
+    let _ = attempt!("svc #{immediate}", [0; 4], immediate = IMMEDIATE);
 }
 
 /// Generates SGIs: the value of ICC_SGI1R_EL1.

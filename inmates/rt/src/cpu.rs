@@ -28,14 +28,32 @@ pub fn mask_interrupts() {
 
 /// Lets interrupts in.
 pub fn unmask_interrupts() {
-    // SAFETY: as above; the vectors are in place since start-up.
-    unsafe { asm!("msr daifclr, #2", options(nostack, preserves_flags)) };
+    // SAFETY: as above; the vectors are in place since start-up. The isb: what is pending comes now, not later.
+    unsafe { asm!("msr daifclr, #2", "isb", options(nostack, preserves_flags)) };
 }
 
 /// Sleeps until an interrupt is pending, masked or not.
 pub fn wait_for_interrupt() {
     barrier::dsb(barrier::SY); // What was written before is done before the CPU sleeps.
     wfi();
+}
+
+/// Lets other CPUs go first while this one waits for them: QEMU runs one at a time and switches here.
+pub fn relax() {
+    // SAFETY: a hint.
+    unsafe { asm!("yield", options(nomem, nostack, preserves_flags)) };
+}
+
+/// Sleeps, serving interrupts, until that holds.
+pub fn wait_until(condition: impl Fn() -> bool) {
+    mask_interrupts();
+    while !condition() {
+        // Masked, an interrupt between the question and the WFI still ends the WFI.
+        wait_for_interrupt();
+        unmask_interrupts();
+        mask_interrupts();
+    }
+    unmask_interrupts();
 }
 
 /// Sleeps for ever; interrupts are still served if they are let in.

@@ -32,7 +32,7 @@ unsafe impl critical_section::Impl for Section {
             .compare_exchange_weak(0, me, Ordering::Acquire, Ordering::Relaxed)
             .is_err()
         {
-            core::hint::spin_loop();
+            cpu::relax();
         }
         masked
     }

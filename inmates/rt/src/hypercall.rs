@@ -2,12 +2,14 @@
 
 use bulkhead_abi::call;
 
-/// Tells whether the hypervisor below, if there is one that answers `hvc`, is Bulkhead.
-pub fn is_bulkhead() -> bool {
-    smccc::hvc32(call::UID_QUERY, [0; 7])[..4] == call::UID
-}
+use crate::attempt;
 
-/// Returns the version of Bulkhead's ABI.
-pub fn version() -> u64 {
-    smccc::hvc64(call::VERSION, [0; 17])[0]
+/// Tells whether the hypervisor below is Bulkhead. Without any, HVC is undefined, which is an answer as well.
+pub fn is_bulkhead() -> bool {
+    let answer = attempt::hvc([u64::from(call::UID_QUERY), 0, 0, 0]);
+    answer.is_ok_and(|x| {
+        x.iter()
+            .zip(call::UID)
+            .all(|(got, wanted)| *got & 0xffff_ffff == u64::from(wanted))
+    })
 }

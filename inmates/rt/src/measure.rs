@@ -135,8 +135,8 @@ global_asm!(
     ".balign 2048",
 );
 
-/// Runs a block that ends in a wait for an interrupt, on the measuring vectors. x8 is the count before, x9 that at the
-/// vector.
+/// Runs a block that waits, until x11 is set, for an interrupt on the measuring vectors. x8 is the count before, x9 that
+/// at the vector.
 macro_rules! count_to_vector {
     ($x0:expr, $($line:literal),*) => {{
         let begin: u64;
@@ -151,7 +151,6 @@ macro_rules! count_to_vector {
                 "mov x11, #0",
                 "isb",
                 $($line,)*
-                "2: cbz x11, 2b",
                 "msr vbar_el1, x13",
                 "isb",
                 in("x0") $x0,
@@ -170,14 +169,24 @@ pub fn sgi_to_vector(sgi1r: u64) -> u64 {
         "msr daifclr, #2",
         "isb",
         "mrs x8, pmccntr_el0",
-        "msr icc_sgi1r_el1, x0"
+        "isb", // As in `empty`.
+        "msr icc_sgi1r_el1, x0",
+        "2: cbz x11, 2b"
     );
     end.wrapping_sub(begin)
 }
 
-/// Waits, spinning, for an interrupt and counts from here to the first instruction of the vector.
+/// Waits, asleep, for an interrupt and counts from here to the first instruction of the vector.
 pub fn wait_to_vector() -> u64 {
-    let (begin, end) = count_to_vector!(0_u64, "mrs x8, pmccntr_el0", "msr daifclr, #2");
+    let (begin, end) = count_to_vector!(
+        0_u64,
+        "mrs x8, pmccntr_el0",
+        "2: wfi", // Masked: an interrupt that comes before it ends it, too.
+        "msr daifclr, #2",
+        "isb",
+        "msr daifset, #2",
+        "cbz x11, 2b"
+    );
     end.wrapping_sub(begin)
 }
 
@@ -189,18 +198,35 @@ pub fn timer_to_vector(tick: u64) -> u64 {
         "mov x8, #1",
         "msr cntv_ctl_el0, x8",
         "isb",
-        "msr daifclr, #2"
+        "msr daifclr, #2",
+        "2: cbz x11, 2b"
     );
     end
 }
 
-/// Reads the virtual counter and, in the next instruction, the cycle counter.
-pub fn clocks() -> (u64, u64) {
+/// Spends `3 * delay + 1` instructions, then reads the virtual counter and, in the next instruction, the cycle counter.
+pub fn clocks(delay: u32) -> (u64, u64) {
     let tick: u64;
     let cycles: u64;
     // SAFETY: reads of two counters.
     unsafe {
-        asm!("isb", "mrs {}, cntvct_el0", "mrs {}, pmccntr_el0", out(reg) tick, out(reg) cycles, options(nostack));
+        asm!(
+            "1: nop",
+            "subs {delay:w}, {delay:w}, #1",
+            "b.hi 1b",
+            "isb",
+            "mrs {tick}, cntvct_el0",
+            "mrs {cycles}, pmccntr_el0",
+            delay = inout(reg) delay => _,
+            tick = out(reg) tick,
+            cycles = out(reg) cycles,
+            options(nostack),
+        );
     }
     (tick, cycles)
+}
+
+/// Marks a place in QEMU's log of exceptions (`-d int`): an SVC with that immediate, which only this CPU's EL1 sees.
+pub fn mark<const IMMEDIATE: u16>() {
+    crate::attempt::supervisor_call::<IMMEDIATE>();
 }
