@@ -1,0 +1,265 @@
+//! What can be typed. `--help` is made of the comments here.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Partitions this machine: cells with their own CPUs, memory and devices beside the running Linux.
+#[derive(Debug, Parser)]
+#[command(name = "bulkhead", version, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 done; 1 refused; 2 usage; 3 a cell file or a board's tree is wrong; \
+    4 the module is not loaded or Bulkhead is not enabled; 5 a file, a device or a tool failed.")]
+pub struct Cli {
+    /// Print JSON instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Slide the hypervisor under the running Linux
+    Enable(Enable),
+    /// Take it out again; all cells must be destroyed before
+    Disable,
+    /// Show whether Bulkhead is enabled, and its memory
+    Status,
+    /// Find out whether this machine can run Bulkhead, and what is not isolated on it
+    Doctor(Doctor),
+    /// Make, run and watch cells
+    #[command(subcommand)]
+    Cell(Cell),
+    /// Show the hypervisor's log
+    Log(Log),
+    /// Check cell files
+    #[command(subcommand)]
+    Config(Config),
+    /// What tests need: blobs past the command line's own checks
+    #[command(subcommand, hide = true)]
+    Debug(Debug),
+}
+
+/// Sizes of what is taken from Linux.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Memory {
+    /// Memory for cells, taken from Linux; a reserved `bulkhead,memory` node is used whole instead
+    #[arg(long = "memory", value_name = "SIZE", value_parser = size)]
+    pub pool: Option<u64>,
+    /// Memory for the hypervisor itself
+    #[arg(long = "hv-memory", value_name = "SIZE", default_value = "512K", value_parser = size)]
+    pub hv: u64,
+}
+
+/// Arguments of `enable`.
+#[derive(Args, Debug)]
+pub struct Enable {
+    /// Sizes
+    #[command(flatten)]
+    pub memory: Memory,
+    /// Fail at this step, at the CPU of this affinity (for tests)
+    #[arg(long, value_name = "STEP[@MPIDR]", hide = true, value_parser = inject)]
+    pub inject: Option<(u64, u64)>,
+}
+
+/// Arguments of `doctor`.
+#[derive(Args, Debug)]
+pub struct Doctor {
+    /// Look at this board's tree instead of this machine's
+    #[arg(long, value_name = "FILE")]
+    pub board: Option<PathBuf>,
+}
+
+/// What to do with cells.
+#[derive(Debug, Subcommand)]
+pub enum Cell {
+    /// Make a cell from its device-tree file (.dts or .dtb)
+    Create {
+        /// The cell's file
+        file: PathBuf,
+    },
+    /// Put software into a cell: an ELF file or a raw binary
+    Load {
+        /// The cell
+        name: String,
+        /// The image
+        image: PathBuf,
+        /// Guest address of a raw binary; the start of the cell's memory when left out
+        #[arg(long, value_parser = number)]
+        address: Option<u64>,
+    },
+    /// Let a cell run; one that has run before gets its image anew
+    Start {
+        /// The cell
+        name: String,
+    },
+    /// Stop a cell
+    Stop {
+        /// The cell
+        name: String,
+    },
+    /// Stop a cell if it runs, load its image anew and start it
+    Restart {
+        /// The cell
+        name: String,
+    },
+    /// Give everything of a cell back to Linux
+    Destroy {
+        /// The cell
+        name: String,
+    },
+    /// List the cells
+    List,
+    /// Show all about a cell, its last fault too
+    Show {
+        /// The cell
+        name: String,
+    },
+    /// Count the exits to the hypervisor by CPU and cause
+    Stats {
+        /// Only this cell
+        name: Option<String>,
+    },
+}
+
+/// Arguments of `log`.
+#[derive(Args, Debug)]
+pub struct Log {
+    /// Wait for more
+    #[arg(long, short)]
+    pub follow: bool,
+    /// The hypervisor's ELF file, which has the texts of the log
+    #[arg(long, value_name = "FILE", default_value = "/usr/lib/bulkhead/bulkhead.elf")]
+    pub elf: PathBuf,
+}
+
+/// What to do with cell files.
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Check a cell's file against a board and show what it comes to
+    Check {
+        /// The cell's file
+        file: PathBuf,
+        /// The board's tree (.dtb or .dts); this machine's when left out
+        #[arg(long, value_name = "FILE")]
+        board: Option<PathBuf>,
+        /// Write the cell's own device tree there
+        #[arg(long, value_name = "FILE")]
+        guest_tree: Option<PathBuf>,
+    },
+}
+
+/// What tests need.
+#[derive(Debug, Subcommand)]
+pub enum Debug {
+    /// Write a cell's blob to standard output, with words of it changed
+    Blob {
+        /// The cell's file
+        file: PathBuf,
+        /// The board's tree
+        #[arg(long)]
+        board: Option<PathBuf>,
+        /// Set a word, by its index or as magic, version, length, cpus.N, memory.N.{gpa,fixed,hpa,size},
+        /// devices.N.{gpa,hpa,size}, spis.N
+        #[arg(long, value_name = "WORD=VALUE")]
+        set: Vec<String>,
+        /// Cut or pad the blob to this length, bytes
+        #[arg(long, value_parser = number)]
+        size: Option<u64>,
+    },
+    /// Write the system's blob to standard output
+    SystemBlob {
+        /// The board's tree
+        #[arg(long)]
+        board: Option<PathBuf>,
+        /// Set a word by its index
+        #[arg(long, value_name = "INDEX=VALUE")]
+        set: Vec<String>,
+        /// Cut or pad the blob to this length, bytes
+        #[arg(long, value_parser = number)]
+        size: Option<u64>,
+    },
+    /// Send a cell's blob to EL2 as it is
+    CreateBlob {
+        /// The blob
+        file: PathBuf,
+        /// Linux's numbers of the CPUs to take, one bit each
+        #[arg(long, value_name = "MASK", value_parser = number)]
+        linux_cpus: u64,
+    },
+    /// Enable with this system blob as it is
+    EnableBlob {
+        /// The blob
+        file: PathBuf,
+        /// Sizes
+        #[command(flatten)]
+        memory: Memory,
+    },
+    /// Copy a file to a guest address of a cell, by id
+    Load {
+        /// The cell's id
+        cell: u64,
+        /// Guest physical address
+        #[arg(value_parser = number)]
+        gpa: u64,
+        /// The bytes
+        file: PathBuf,
+    },
+    /// Say that a cell, by id, is loaded
+    Loaded {
+        /// The cell's id
+        cell: u64,
+        /// Entry point
+        #[arg(value_parser = number)]
+        entry: u64,
+        /// x0
+        #[arg(value_parser = number)]
+        argument: u64,
+    },
+    /// Send start, stop or destroy to a cell, by id
+    Command {
+        /// `start`, `stop` or `destroy`
+        #[arg(value_parser = ["start", "stop", "destroy"])]
+        what: String,
+        /// The cell's id
+        #[arg(value_parser = number)]
+        cell: u64,
+    },
+}
+
+/// Reads a number, decimal or with `0x`.
+///
+/// # Errors
+/// It is neither.
+pub fn number(text: &str) -> Result<u64, String> {
+    let digits = text.replace('_', "");
+    let value = match digits.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16),
+        None => digits.parse(),
+    };
+    value.map_err(|error| format!("{error}: want a number such as 4096 or 0x1000"))
+}
+
+/// Reads a size: a number, or one with K, M or G behind it.
+///
+/// # Errors
+/// It is neither.
+pub fn size(text: &str) -> Result<u64, String> {
+    let (digits, shift) = match text.char_indices().next_back() {
+        Some((at, 'K' | 'k')) => (&text[..at], 10),
+        Some((at, 'M' | 'm')) => (&text[..at], 20),
+        Some((at, 'G' | 'g')) => (&text[..at], 30),
+        _ => (text, 0),
+    };
+    let value = number(digits).map_err(|_| "want a size such as 64M, 512K or 0x100000".to_owned())?;
+    value.checked_mul(1 << shift).ok_or_else(|| "larger than any memory".to_owned())
+}
+
+fn inject(text: &str) -> Result<(u64, u64), String> {
+    match text.split_once('@') {
+        Some((step, mpidr)) => Ok((number(step)?, number(mpidr)?)),
+        None => Ok((number(text)?, 0)),
+    }
+}

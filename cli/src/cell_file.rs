@@ -1,0 +1,181 @@
+//! A cell as its file states it: every property checked by itself, none yet compared with the board.
+//!
+//! `board-configs/README.md` is the binding.
+
+use bulkhead_abi::MAX_CPUS;
+use bulkhead_model::blob::Name;
+
+use crate::error::{ConfigError, Place};
+use crate::tree::{Tree, cells, number, strings};
+
+/// Where a cell sees its first memory when the file does not say.
+pub const DEFAULT_GPA: u64 = 0x4000_0000;
+
+/// Properties of the root node.
+const KNOWN: [&str; 10] = [
+    "compatible",
+    "model",
+    "cpus",
+    "memory",
+    "memory-physical",
+    "devices",
+    "console",
+    "bootargs",
+    "#address-cells",
+    "#size-cells",
+];
+
+/// Which CPUs a cell wants.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Cpus {
+    /// As many, any.
+    Any(usize),
+    /// Those at these paths or aliases.
+    Named(Vec<String>),
+}
+
+/// A memory region that a cell wants.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Memory {
+    /// Where the cell sees it.
+    pub gpa: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Where it has to come from; `None` is anywhere in the pool.
+    pub hpa: Option<u64>,
+}
+
+/// What a cell's file says.
+#[derive(Clone, Debug)]
+pub struct CellFile {
+    /// The file and its root node, for complaints.
+    pub place: Place,
+    /// The cell's name.
+    pub name: Name,
+    /// Its CPUs.
+    pub cpus: Cpus,
+    /// Its memory, at least one region.
+    pub memory: Vec<Memory>,
+    /// Paths or aliases of its devices.
+    pub devices: Vec<String>,
+    /// Path or alias of the device that it prints on.
+    pub console: Option<String>,
+    /// Passed on to its software.
+    pub bootargs: Option<String>,
+}
+
+impl CellFile {
+    /// Reads a cell's tree; `file` names it in complaints.
+    ///
+    /// # Errors
+    /// The first property that is missing, unknown or malformed.
+    pub fn read(tree: &Tree, file: &str) -> Result<Self, ConfigError> {
+        let place = Place::new(file, "/");
+        let root = tree.root();
+        if !root.is_compatible("bulkhead,cell") {
+            let found = root.str("compatible").map_or("missing".to_owned(), |found| format!("'{found}'"));
+            return Err(place.wrong("compatible", format!("it is {found}; a cell's is \"bulkhead,cell\"")));
+        }
+        if let Some((unknown, _)) = root.properties().find(|(name, _)| !KNOWN.contains(name)) {
+            return Err(place.wrong(unknown, format!("no such property; known are {}", KNOWN.join(", "))));
+        }
+        if let Some(child) = root.children().next() {
+            return Err(Place::new(file, child.path()).wrong("", "a cell file has no nodes but the root"));
+        }
+        let reader = Reader { tree, place };
+        let name = reader.name()?;
+        let (cpus, memory, devices) = (reader.cpus()?, reader.memory()?, reader.devices()?);
+        let (console, bootargs) = (reader.one_string("console")?, reader.one_string("bootargs")?);
+        Ok(Self { place: reader.place, name, cpus, memory, devices, console, bootargs })
+    }
+}
+
+struct Reader<'t> {
+    tree: &'t Tree,
+    place: Place,
+}
+
+impl<'t> Reader<'t> {
+    fn value(&self, property: &str) -> Option<&'t [u8]> {
+        self.tree.root().property(property)
+    }
+
+    fn required(&self, property: &str, example: &str) -> Result<&'t [u8], ConfigError> {
+        self.value(property).ok_or_else(|| self.place.wrong(property, format!("it is missing; for example: {example}")))
+    }
+
+    fn strings(&self, property: &str, value: &'t [u8]) -> Result<Vec<String>, ConfigError> {
+        let list = strings(value).ok_or_else(|| self.place.wrong(property, "it is not a list of strings"))?;
+        Ok(list.into_iter().map(str::to_owned).collect())
+    }
+
+    fn one_string(&self, property: &str) -> Result<Option<String>, ConfigError> {
+        let Some(value) = self.value(property) else { return Ok(None) };
+        let mut list = self.strings(property, value)?;
+        match list.len() {
+            1 => Ok(list.pop()),
+            count => Err(self.place.wrong(property, format!("it lists {count} strings; one is wanted"))),
+        }
+    }
+
+    fn name(&self) -> Result<Name, ConfigError> {
+        self.required("model", "model = \"rtos\";")?;
+        let name = self.one_string("model")?.unwrap_or_default();
+        Name::new(&name).map_err(|refused| self.place.wrong("model", format!("'{name}': {refused}")))
+    }
+
+    fn cpus(&self) -> Result<Cpus, ConfigError> {
+        let value = self.required("cpus", "cpus = <1>; or cpus = \"/cpus/cpu@3\";")?;
+        // No string begins with a zero byte, and no count that we take begins with anything else.
+        if value.first() != Some(&0) {
+            return Ok(Cpus::Named(self.strings("cpus", value)?));
+        }
+        match cells(value).as_deref() {
+            Some([count]) if (1..=MAX_CPUS).contains(&(*count as usize)) => Ok(Cpus::Any(*count as usize)),
+            Some(found) => Err(self.place.wrong("cpus", format!("<{}> is not a number from 1 to {MAX_CPUS}", row(found)))),
+            None => Err(self.place.wrong("cpus", "it is neither a number nor a list of paths")),
+        }
+    }
+
+    fn memory(&self) -> Result<Vec<Memory>, ConfigError> {
+        let value = self.required("memory", "memory = <0x0 0x01000000>; which is 16 MiB")?;
+        let words = cells(value).unwrap_or_default();
+        let pair = |words: &[u32]| number(words).unwrap_or_default();
+        let mut regions: Vec<Memory> = match words.len() {
+            2 => vec![Memory { gpa: DEFAULT_GPA, size: pair(&words), hpa: None }],
+            length if length > 0 && length % 4 == 0 => {
+                let region = |entry: &[u32]| Memory { gpa: pair(&entry[..2]), size: pair(&entry[2..]), hpa: None };
+                words.chunks_exact(4).map(region).collect()
+            }
+            _ => {
+                let reason = "want two cells, <size>, or four a region, <guest address, size>";
+                return Err(self.place.wrong("memory", format!("it is <{}>: {reason}", row(&words))));
+            }
+        };
+        for (region, hpa) in regions.iter_mut().zip(self.physical(words.len().div_ceil(4))?) {
+            region.hpa = Some(hpa);
+        }
+        Ok(regions)
+    }
+
+    fn physical(&self, regions: usize) -> Result<Vec<u64>, ConfigError> {
+        let Some(value) = self.value("memory-physical") else { return Ok(Vec::new()) };
+        let words = cells(value).unwrap_or_default();
+        if words.len() != 2 * regions {
+            let reason = format!("it is <{}>: want two cells for each of {regions} regions of 'memory'", row(&words));
+            return Err(self.place.wrong("memory-physical", reason));
+        }
+        Ok(words.chunks_exact(2).filter_map(number).collect())
+    }
+
+    fn devices(&self) -> Result<Vec<String>, ConfigError> {
+        match self.value("devices") {
+            Some(value) => self.strings("devices", value),
+            None => Ok(Vec::new()),
+        }
+    }
+}
+
+fn row(words: &[u32]) -> String {
+    words.iter().map(|word| format!("{word:#x}")).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,113 @@
+//! What each command does, a file each.
+
+pub mod cell;
+pub mod check;
+pub mod create;
+pub mod debug;
+pub mod doctor;
+pub mod enable;
+pub mod load;
+pub mod log;
+pub mod show;
+
+use std::io::Write as _;
+
+use bulkhead_abi::code;
+use bulkhead_abi::info::Info;
+use bulkhead_model::blob::SystemConfig;
+use bulkhead_model::refused::Refused;
+
+use crate::args::{Cell, Cli, Command, Config};
+use crate::board::Board;
+use crate::error::Error;
+use crate::linux::Linux;
+use crate::live;
+use crate::report::Report;
+use crate::store::Store;
+
+/// What commands work with besides the device.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The running Linux.
+    pub linux: Linux,
+    /// What is remembered.
+    pub store: Store,
+    /// JSON is wanted.
+    pub is_json: bool,
+}
+
+/// Does what was typed.
+///
+/// # Errors
+/// Why it was not done.
+pub fn run(cli: Cli) -> Result<Report, Error> {
+    let context = Context { linux: Linux::this(), store: Store::this(), is_json: cli.json };
+    match cli.command {
+        Command::Enable(args) => enable::enable(&context, &args),
+        Command::Disable => enable::disable(&context),
+        Command::Status => enable::status(),
+        Command::Doctor(args) => doctor::doctor(&context, args.board.as_deref()),
+        Command::Cell(cell) => run_cell(&context, cell),
+        Command::Log(args) => log::log(&context, &args),
+        Command::Config(Config::Check { file, board, guest_tree }) => {
+            check::check(&context, &file, board.as_deref(), guest_tree.as_deref())
+        }
+        Command::Debug(debug) => debug::run(&context, debug),
+    }
+}
+
+fn run_cell(context: &Context, cell: Cell) -> Result<Report, Error> {
+    match cell {
+        Cell::Create { file } => create::create(context, &file),
+        Cell::Load { name, image, address } => load::load(context, &name, &image, address),
+        Cell::Start { name } => cell::start(context, &name),
+        Cell::Stop { name } => cell::stop(&name),
+        Cell::Restart { name } => cell::restart(context, &name),
+        Cell::Destroy { name } => cell::destroy(context, &name),
+        Cell::List => show::list(),
+        Cell::Show { name } => show::show(context, &name),
+        Cell::Stats { name } => show::stats(name.as_deref()),
+    }
+}
+
+impl Context {
+    /// Says something on the side, to people only.
+    pub fn note(&self, text: &str) {
+        if !self.is_json {
+            // Nothing can be done about a closed standard error.
+            drop(writeln!(std::io::stderr(), "{text}"));
+        }
+    }
+
+    /// Describes the machine that this runs on.
+    ///
+    /// # Errors
+    /// Its tree lacks something.
+    pub fn system(&self, board: &Board) -> Result<SystemConfig, Error> {
+        let cpus = self.linux.cpus();
+        let mut ram = board.ram()?;
+        if ram.is_empty() {
+            ram = self.linux.system_ram();
+        }
+        let is_online = |mpidr| cpus.iter().any(|cpu| cpu.mpidr == mpidr && cpu.is_online);
+        Ok(board.system(&ram, is_online)?)
+    }
+}
+
+/// Says why something was refused; `what` was wanted.
+pub(crate) fn refusal(what: &str, refused: Refused) -> Error {
+    match refused.code {
+        code::NOT_ENABLED => Error::NotEnabled,
+        _ => Error::Refused(format!("{what}: {refused}")),
+    }
+}
+
+/// Names the cell that a refusal speaks of.
+pub(crate) fn with_cell_name(refused: Refused, info: &Info, text: String) -> String {
+    let id = match refused.code {
+        code::MEMORY_OF_CELL | code::CPU_OF_CELL | code::SPI_OF_CELL | code::DEVICE_OF_CELL => refused.b,
+        code::NAME_TAKEN => refused.a,
+        _ => return text,
+    };
+    format!("{text} (cell {id} is '{}')", live::cell_name(info, id))
+}

@@ -1,0 +1,146 @@
+//! `cell create`: from the file to a cell, and Linux's drivers out of the way.
+
+use std::fs;
+use std::path::Path;
+
+use bulkhead_abi::info::Info;
+use bulkhead_model::blob::MAX_SIZE;
+use bulkhead_model::id::Mpidr;
+use bulkhead_model::refused::Refused;
+use serde_json::json;
+
+use super::{Context, refusal, with_cell_name};
+use crate::board::Board;
+use crate::cell_file::CellFile;
+use crate::device::Device;
+use crate::error::Error;
+use crate::guest_tree;
+use crate::linux::{Binding, LinuxCpu};
+use crate::live;
+use crate::progress::watch;
+use crate::report::{Bytes, Report};
+use crate::resolve::{Resolved, blame, resolve};
+use crate::store::{DeviceRecord, Record};
+use crate::tree::compile;
+
+/// Creates a cell.
+///
+/// # Errors
+/// The file is wrong or asks for what it cannot have; nothing has changed.
+pub fn create(context: &Context, path: &Path) -> Result<Report, Error> {
+    let device = Device::open()?;
+    let info = live::read(&device)?;
+    let cell = CellFile::read(&compile::read(path)?, &path.display().to_string())?;
+    let board = Board::read(None)?;
+    let cpus = context.linux.cpus();
+    let resolved = resolve(&cell, &board, &spare(&cpus, &info))?;
+    let blame = |refused: Refused| {
+        let mut error = blame(refused, &cell, &resolved);
+        error.reason = with_cell_name(refused, &info, error.reason);
+        Error::Config(error)
+    };
+    let ledger = live::ledger(&info, &context.system(&board)?, &context.store);
+    let ledger = ledger.map_err(|refused| refusal("the running hypervisor does not match this board", refused))?;
+    ledger.prepare_create(&resolved.config, |_| true).map_err(blame)?;
+    let mut blob = [0; MAX_SIZE];
+    let size = resolved.config.encode(&mut blob).map_err(blame)?;
+    let mut record = record(path, &cell, &resolved, &board)?;
+    record.blob = blob[..size].to_vec();
+    record.unbound = drivers(context, &cell, &resolved)?;
+    keep_older(context, &mut record);
+    context.store.put(&record)?;
+
+    let mask = linux_mask(&cpus, &resolved.config.cpus)?;
+    let made = unbind(&record).and_then(|()| {
+        let name = &record.name;
+        let answer = watch(&format!("creating {name}: clearing its memory"), || device.create(&record.blob, mask))?;
+        answer.map_err(blame)
+    });
+    match made {
+        Ok(id) => Ok(report(id, &resolved, &record)),
+        Err(error) => {
+            super::cell::give_back(context, &record)?;
+            Err(error)
+        }
+    }
+}
+
+/// CPUs that `cpus = <n>` may take: online ones first, the highest number first; never CPU 0, nor another cell's.
+fn spare(cpus: &[LinuxCpu], info: &Info) -> Vec<Mpidr> {
+    let is_roots = |cpu: &&LinuxCpu| live::cpus_of(info, 0).any(|mpidr| mpidr == cpu.mpidr);
+    let mut spare: Vec<&LinuxCpu> = cpus.iter().filter(|cpu| cpu.number != 0).filter(is_roots).collect();
+    spare.sort_by_key(|cpu| (!cpu.is_online, std::cmp::Reverse(cpu.number)));
+    spare.into_iter().map(|cpu| cpu.mpidr).collect()
+}
+
+fn record(path: &Path, cell: &CellFile, resolved: &Resolved<'_>, board: &Board) -> Result<Record, Error> {
+    let windows = resolved.devices.iter().flat_map(|device| {
+        device.registers.iter().map(|w| DeviceRecord { node: device.node.path(), base: w.base, size: w.size })
+    });
+    Ok(Record {
+        name: cell.name.to_string(),
+        file: fs::canonicalize(path).unwrap_or(path.to_owned()),
+        blob: Vec::new(),
+        guest_tree: guest_tree::build(cell, resolved, board)?,
+        devices: windows.collect(),
+        unbound: Vec::new(),
+        image: None,
+    })
+}
+
+/// Finds the drivers that have to let go of the cell's devices.
+fn drivers(context: &Context, cell: &CellFile, resolved: &Resolved<'_>) -> Result<Vec<Binding>, Error> {
+    let mut found = Vec::new();
+    for device in &resolved.devices {
+        // The architected timer's driver is Linux's own clock; the cell uses its own CPUs' timers.
+        if device.registers.is_empty() {
+            continue;
+        }
+        let path = device.node.path();
+        for binding in context.linux.bindings(&path) {
+            if let Some(console) = context.linux.console_of(&binding) {
+                let reason = format!("{path}: Linux itself prints on it ({console}); choose another, or move Linux's console");
+                return Err(cell.place.wrong("devices", reason).into());
+            }
+            found.push(binding);
+        }
+    }
+    Ok(found)
+}
+
+/// Takes over what a command that died has unbound for a cell of this name.
+fn keep_older(context: &Context, record: &mut Record) {
+    let older = context.store.get(&record.name).map(|older| older.unbound).unwrap_or_default();
+    record.unbound.extend(older.into_iter().filter(|binding| !record.unbound.contains(binding)).collect::<Vec<_>>());
+}
+
+fn unbind(record: &Record) -> Result<(), Error> {
+    record.unbound.iter().try_for_each(Binding::unbind)
+}
+
+/// Returns Linux's numbers of the CPUs, one bit each.
+fn linux_mask(cpus: &[LinuxCpu], wanted: &[Mpidr]) -> Result<u64, Error> {
+    let number = |mpidr: &Mpidr| {
+        let cpu = cpus.iter().find(|cpu| cpu.mpidr == *mpidr);
+        let bit = cpu.and_then(|cpu| 1u64.checked_shl(cpu.number));
+        bit.ok_or_else(|| Error::System(format!("Linux does not know the CPU of affinity {:#x}", mpidr.get())))
+    };
+    wanted.iter().try_fold(0, |mask, mpidr| Ok(mask | number(mpidr)?))
+}
+
+fn report(id: u64, resolved: &Resolved<'_>, record: &Record) -> Report {
+    let config = &resolved.config;
+    let size: u64 = config.memory.iter().map(|memory| memory.size).sum();
+    let mut text = format!(
+        "cell '{}' is created: id {id}, {} CPUs, {}, {} devices, {} interrupts",
+        record.name,
+        config.cpus.len(),
+        Bytes(size),
+        resolved.devices.len(),
+        config.spis.len()
+    );
+    for binding in &record.unbound {
+        text = format!("{text}\ntaken from Linux's driver: {}", binding.device.display());
+    }
+    Report::new(text, json!({ "cell": record.name, "id": id, "unbound": record.unbound }))
+}

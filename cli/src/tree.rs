@@ -1,0 +1,217 @@
+//! Device trees: read once into nodes that know their parents, then asked by path, alias and phandle.
+//!
+//! One rule: nothing in a tree can make this code panic or loop; a wrong tree is an error with its place.
+
+mod check;
+pub mod compile;
+pub mod interrupts;
+pub mod reg;
+
+use std::collections::HashMap;
+
+use dtoolkit::fdt::{Fdt, FdtNode};
+use dtoolkit::{Node as _, Property as _};
+
+pub use check::Malformed;
+
+/// A tree in memory.
+#[derive(Debug)]
+pub struct Tree {
+    /// In the order of the file: parents before their children.
+    nodes: Vec<Record>,
+    by_phandle: HashMap<u32, usize>,
+}
+
+#[derive(Debug)]
+struct Record {
+    name: String,
+    parent: Option<usize>,
+    children: Vec<usize>,
+    properties: Vec<(String, Vec<u8>)>,
+}
+
+impl Tree {
+    /// Reads a blob.
+    ///
+    /// # Errors
+    /// The blob is not a well-formed device tree.
+    pub fn parse(blob: &[u8]) -> Result<Self, Malformed> {
+        let blob = check::check(blob)?;
+        let mut tree = Self { nodes: Vec::new(), by_phandle: HashMap::new() };
+        tree.add(&Fdt::new_unchecked(blob).root(), None);
+        for index in 0..tree.nodes.len() {
+            if let Some(phandle) = tree.node(index).u32("phandle") {
+                tree.by_phandle.entry(phandle).or_insert(index);
+            }
+        }
+        Ok(tree)
+    }
+
+    /// Adds a node and all below it; `check::MAX_DEPTH` bounds the recursion.
+    fn add(&mut self, node: &FdtNode<'_>, parent: Option<usize>) -> usize {
+        let index = self.nodes.len();
+        let properties = node.properties().map(|p| (p.name().to_owned(), p.value().to_vec())).collect();
+        self.nodes.push(Record { name: node.name().to_owned(), parent, children: Vec::new(), properties });
+        for child in node.children() {
+            let child = self.add(&child, Some(index));
+            self.nodes[index].children.push(child);
+        }
+        index
+    }
+
+    fn node(&self, index: usize) -> Node<'_> {
+        Node { tree: self, index }
+    }
+
+    /// Returns the root node.
+    pub fn root(&self) -> Node<'_> {
+        self.node(0)
+    }
+
+    /// Returns all nodes, parents before their children.
+    pub fn nodes(&self) -> impl Iterator<Item = Node<'_>> {
+        (0..self.nodes.len()).map(|index| self.node(index))
+    }
+
+    /// Returns the node at an absolute path.
+    pub fn find(&self, path: &str) -> Option<Node<'_>> {
+        let path = path.strip_prefix('/')?;
+        path.split('/').filter(|name| !name.is_empty()).try_fold(self.root(), |node, name| node.child(name))
+    }
+
+    /// Returns the node that a path, or an alias with an optional path behind it, names.
+    pub fn resolve(&self, reference: &str) -> Option<Node<'_>> {
+        if reference.starts_with('/') {
+            return self.find(reference);
+        }
+        let (alias, rest) = reference.split_once('/').unwrap_or((reference, ""));
+        let target = self.find("/aliases")?.str(alias)?;
+        self.find(&format!("{target}/{rest}"))
+    }
+
+    /// Returns the names in `/aliases`.
+    pub fn aliases(&self) -> Vec<&str> {
+        let properties = self.find("/aliases").map(|node| node.properties());
+        properties.into_iter().flatten().map(|(name, _)| name).filter(|name| *name != "phandle").collect()
+    }
+
+    /// Returns the node that has the phandle.
+    pub fn by_phandle(&self, phandle: u32) -> Option<Node<'_>> {
+        self.by_phandle.get(&phandle).map(|index| self.node(*index))
+    }
+}
+
+/// A node of a [`Tree`].
+#[derive(Clone, Copy, Debug)]
+pub struct Node<'t> {
+    tree: &'t Tree,
+    index: usize,
+}
+
+impl PartialEq for Node<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.tree, other.tree) && self.index == other.index
+    }
+}
+
+impl<'t> Node<'t> {
+    fn record(self) -> &'t Record {
+        &self.tree.nodes[self.index]
+    }
+
+    /// Returns the tree it is in.
+    pub fn tree(self) -> &'t Tree {
+        self.tree
+    }
+
+    /// Returns its name with the unit address.
+    pub fn name(self) -> &'t str {
+        &self.record().name
+    }
+
+    /// Returns its absolute path.
+    pub fn path(self) -> String {
+        match self.parent() {
+            None => "/".to_owned(),
+            Some(parent) if parent.index == 0 => format!("/{}", self.name()),
+            Some(parent) => format!("{}/{}", parent.path(), self.name()),
+        }
+    }
+
+    /// Returns the node above.
+    pub fn parent(self) -> Option<Self> {
+        self.record().parent.map(|index| self.tree.node(index))
+    }
+
+    /// Returns it and all nodes above it, itself first.
+    pub fn ancestors(self) -> impl Iterator<Item = Self> {
+        std::iter::successors(Some(self), |node| node.parent())
+    }
+
+    /// Returns the nodes right below.
+    pub fn children(self) -> impl Iterator<Item = Self> {
+        self.record().children.iter().map(move |index| self.tree.node(*index))
+    }
+
+    /// Returns the child of that name; the unit address may be left out where only one child fits.
+    pub fn child(self, name: &str) -> Option<Self> {
+        if let Some(child) = self.children().find(|child| child.name() == name) {
+            return Some(child);
+        }
+        let mut alike = self.children().filter(|child| child.name().split('@').next() == Some(name));
+        alike.next().filter(|_| alike.next().is_none())
+    }
+
+    /// Returns its properties in order.
+    pub fn properties(self) -> impl Iterator<Item = (&'t str, &'t [u8])> {
+        self.record().properties.iter().map(|(name, value)| (name.as_str(), value.as_slice()))
+    }
+
+    /// Returns the value of a property.
+    pub fn property(self, name: &str) -> Option<&'t [u8]> {
+        self.properties().find(|(other, _)| *other == name).map(|(_, value)| value)
+    }
+
+    /// Returns a property of one cell.
+    pub fn u32(self, name: &str) -> Option<u32> {
+        Some(u32::from_be_bytes(self.property(name)?.try_into().ok()?))
+    }
+
+    /// Returns a property of one string, or the first of several.
+    pub fn str(self, name: &str) -> Option<&'t str> {
+        strings(self.property(name)?)?.into_iter().next()
+    }
+
+    /// Tells whether its `compatible` lists the name.
+    pub fn is_compatible(self, name: &str) -> bool {
+        self.property("compatible").and_then(strings).is_some_and(|list| list.contains(&name))
+    }
+
+    /// Tells whether its `status` leaves it in use.
+    pub fn is_enabled(self) -> bool {
+        matches!(self.str("status"), None | Some("okay" | "ok"))
+    }
+}
+
+/// Splits a value into its zero-terminated strings; `None` when it is not a list of printable, non-empty ones.
+pub fn strings(value: &[u8]) -> Option<Vec<&str>> {
+    let text = std::str::from_utf8(value.strip_suffix(&[0])?).ok()?;
+    let list: Vec<&str> = text.split('\0').collect();
+    let is_plain = |word: &&str| !word.is_empty() && !word.chars().any(char::is_control);
+    list.iter().all(is_plain).then_some(list)
+}
+
+/// Splits a value into cells; `None` when its length is not a multiple of four.
+pub fn cells(value: &[u8]) -> Option<Vec<u32>> {
+    let (words, []) = value.as_chunks::<4>() else { return None };
+    Some(words.iter().map(|word| u32::from_be_bytes(*word)).collect())
+}
+
+/// Reads one or two cells as a number; `None` for any other count.
+pub fn number(cells: &[u32]) -> Option<u64> {
+    match cells {
+        [low] => Some(u64::from(*low)),
+        [high, low] => Some(u64::from(*high) << 32 | u64::from(*low)),
+        _ => None,
+    }
+}

@@ -1,0 +1,47 @@
+//! From a file to a tree: `.dts` files by the device-tree compiler `dtc`, everything else as a blob.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::Command;
+
+use super::Tree;
+use crate::error::{Error, Place};
+
+/// Reads a device tree from source or blob.
+///
+/// # Errors
+/// The file cannot be read, `dtc` is missing or refuses it, or it is not a device tree.
+pub fn read(path: &Path) -> Result<Tree, Error> {
+    let is_source = path.extension().is_some_and(|extension| extension == "dts");
+    let blob = if is_source { compile(path)? } else { load(path)? };
+    let place = Place::new(&path.display().to_string(), "");
+    Tree::parse(&blob).map_err(|error| place.wrong("", error.to_string()).into())
+}
+
+fn load(path: &Path) -> Result<Vec<u8>, Error> {
+    fs::read(path).map_err(|error| Error::file("read", path, &error))
+}
+
+fn compile(path: &Path) -> Result<Vec<u8>, Error> {
+    // dtc's own message for a missing file is about its internals.
+    fs::metadata(path).map_err(|error| Error::file("read", path, &error))?;
+    let output = Command::new("dtc").args(["-q", "-I", "dts", "-O", "dtb", "--"]).arg(path).output();
+    let output = match output {
+        Ok(output) => output,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(Error::System(format!(
+                "{} is device-tree source and the compiler `dtc` is not installed: \
+                 apt-get install device-tree-compiler, or compile it elsewhere and give the .dtb",
+                path.display()
+            )));
+        }
+        Err(error) => return Err(Error::System(format!("cannot run dtc: {error}"))),
+    };
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let place = Place::new(&path.display().to_string(), "");
+    Err(place.wrong("", format!("dtc refuses it: {}", said.trim())).into())
+}
