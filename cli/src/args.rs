@@ -7,8 +7,10 @@ use clap::{Args, Parser, Subcommand};
 /// Partitions this machine: cells with their own CPUs, memory and devices beside the running Linux.
 #[derive(Debug, Parser)]
 #[command(name = "bulkhead", version, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 done; 1 refused; 2 usage; 3 a cell file or a board's tree is wrong; \
-    4 the module is not loaded or Bulkhead is not enabled; 5 a file, a device or a tool failed.")]
+#[command(
+    after_help = "Exit codes: 0 done; 1 refused; 2 usage; 3 a cell file or a board's tree is wrong; \
+    4 the module is not loaded or Bulkhead is not enabled; 5 a file, a device or a tool failed."
+)]
 pub struct Cli {
     /// Print JSON instead of text
     #[arg(long, global = true)]
@@ -131,7 +133,11 @@ pub struct Log {
     #[arg(long, short)]
     pub follow: bool,
     /// The hypervisor's ELF file, which has the texts of the log
-    #[arg(long, value_name = "FILE", default_value = "/usr/lib/bulkhead/bulkhead.elf")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "/usr/lib/bulkhead/bulkhead.elf"
+    )]
     pub elf: PathBuf,
 }
 
@@ -253,8 +259,11 @@ pub fn size(text: &str) -> Result<u64, String> {
         Some((at, 'G' | 'g')) => (&text[..at], 30),
         _ => (text, 0),
     };
-    let value = number(digits).map_err(|_| "want a size such as 64M, 512K or 0x100000".to_owned())?;
-    value.checked_mul(1 << shift).ok_or_else(|| "larger than any memory".to_owned())
+    let value =
+        number(digits).map_err(|_| "want a size such as 64M, 512K or 0x100000".to_owned())?;
+    value
+        .checked_mul(1 << shift)
+        .ok_or_else(|| "larger than any memory".to_owned())
 }
 
 fn inject(text: &str) -> Result<(u64, u64), String> {

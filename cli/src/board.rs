@@ -44,7 +44,10 @@ impl Board {
                 "this machine has no device tree ({LIVE_TREE}): give a board's with --board FILE"
             )));
         }
-        Ok(Self { tree: compile::read(path)?, file: path.display().to_string() })
+        Ok(Self {
+            tree: compile::read(path)?,
+            file: path.display().to_string(),
+        })
     }
 
     /// Returns the place of a node, for complaints.
@@ -62,17 +65,29 @@ impl Board {
         };
         // `fail` means broken; `disabled` only that the CPU waits for its enable-method.
         let is_cpu = |node: &Node<'_>| {
-            node.str("device_type") == Some("cpu") && !node.str("status").is_some_and(|s| s.starts_with("fail"))
+            node.str("device_type") == Some("cpu")
+                && !node.str("status").is_some_and(|s| s.starts_with("fail"))
         };
-        cpus.children().filter(is_cpu).map(|node| self.cpu(node)).collect()
+        cpus.children()
+            .filter(is_cpu)
+            .map(|node| self.cpu(node))
+            .collect()
     }
 
     fn cpu<'t>(&self, node: Node<'t>) -> Result<BoardCpu<'t>, ConfigError> {
-        let affinity = node.property("reg").and_then(cells).and_then(|reg| number(&reg));
+        let affinity = node
+            .property("reg")
+            .and_then(cells)
+            .and_then(|reg| number(&reg));
         let is_affinity = |affinity: &u64| Mpidr::from_bits(*affinity).get() == *affinity;
         match affinity.filter(is_affinity) {
-            Some(affinity) => Ok(BoardCpu { node, mpidr: Mpidr::from_bits(affinity) }),
-            None => Err(self.place(node).wrong("reg", "it is not the affinity of a CPU")),
+            Some(affinity) => Ok(BoardCpu {
+                node,
+                mpidr: Mpidr::from_bits(affinity),
+            }),
+            None => Err(self
+                .place(node)
+                .wrong("reg", "it is not the affinity of a CPU")),
         }
     }
 
@@ -81,22 +96,43 @@ impl Board {
     /// # Errors
     /// There is none.
     pub fn gic(&self) -> Result<Node<'_>, ConfigError> {
-        if let Some(gic) = self.tree.nodes().find(|node| node.is_compatible("arm,gic-v3") && node.is_enabled()) {
+        if let Some(gic) = self
+            .tree
+            .nodes()
+            .find(|node| node.is_compatible("arm,gic-v3") && node.is_enabled())
+        {
             return Ok(gic);
         }
         let root = Place::new(&self.file, "/");
-        match self.tree.nodes().find(|node| crate::tree::interrupts::is_gic(*node)) {
-            Some(gic) => Err(self.place(gic).wrong("compatible", "the board has a GICv2; this version needs a GICv3")),
-            None => Err(root.wrong("", "it has no interrupt controller compatible with 'arm,gic-v3'")),
+        match self
+            .tree
+            .nodes()
+            .find(|node| crate::tree::interrupts::is_gic(*node))
+        {
+            Some(gic) => Err(self.place(gic).wrong(
+                "compatible",
+                "the board has a GICv2; this version needs a GICv3",
+            )),
+            None => Err(root.wrong(
+                "",
+                "it has no interrupt controller compatible with 'arm,gic-v3'",
+            )),
         }
     }
 
     /// Returns how firmware's PSCI is called.
     pub fn psci(&self) -> Conduit {
         let is_psci = |node: &Node<'_>| {
-            ["arm,psci", "arm,psci-0.2", "arm,psci-1.0"].iter().any(|name| node.is_compatible(name))
+            ["arm,psci", "arm,psci-0.2", "arm,psci-1.0"]
+                .iter()
+                .any(|name| node.is_compatible(name))
         };
-        match self.tree.nodes().find(is_psci).and_then(|node| node.str("method")) {
+        match self
+            .tree
+            .nodes()
+            .find(is_psci)
+            .and_then(|node| node.str("method"))
+        {
             Some("smc") => Conduit::Smc,
             Some("hvc") => Conduit::Hvc,
             _ => Conduit::None,
@@ -108,7 +144,8 @@ impl Board {
     /// # Errors
     /// A memory node that cannot be read.
     pub fn ram(&self) -> Result<Vec<Window>, ConfigError> {
-        let is_memory = |node: &Node<'_>| node.str("device_type") == Some("memory") && node.is_enabled();
+        let is_memory =
+            |node: &Node<'_>| node.str("device_type") == Some("memory") && node.is_enabled();
         let mut ram = Vec::new();
         for node in self.tree.root().children().filter(is_memory) {
             ram.extend(windows(node).map_err(|reason| self.place(node).wrong("reg", reason))?);
@@ -126,12 +163,20 @@ impl Board {
     ///
     /// # Errors
     /// The tree lacks something or has more of it than Bulkhead has room for.
-    pub fn system(&self, ram: &[Window], is_online: impl Fn(Mpidr) -> bool) -> Result<SystemConfig, ConfigError> {
+    pub fn system(
+        &self,
+        ram: &[Window],
+        is_online: impl Fn(Mpidr) -> bool,
+    ) -> Result<SystemConfig, ConfigError> {
         let gic = self.gic()?;
         let place = self.place(gic);
-        let mut regions = windows(gic).map_err(|reason| place.wrong("reg", reason))?.into_iter();
+        let mut regions = windows(gic)
+            .map_err(|reason| place.wrong("reg", reason))?
+            .into_iter();
         let count = gic.u32("#redistributor-regions").unwrap_or(1) as usize;
-        let gicd = regions.next().ok_or_else(|| place.wrong("reg", "it lists no distributor"))?;
+        let gicd = regions
+            .next()
+            .ok_or_else(|| place.wrong("reg", "it lists no distributor"))?;
         let mut gicrs = ArrayVec::new();
         for region in regions.take(count) {
             push(&mut gicrs, self.region(gic, region)?, &place, "reg")?;
@@ -141,7 +186,10 @@ impl Board {
         }
         let mut cpus = ArrayVec::new();
         for cpu in self.cpus()? {
-            let config = CpuConfig { mpidr: cpu.mpidr, online: is_online(cpu.mpidr) };
+            let config = CpuConfig {
+                mpidr: cpu.mpidr,
+                online: is_online(cpu.mpidr),
+            };
             push(&mut cpus, config, &Place::new(&self.file, "/cpus"), "")?;
         }
         let root = Place::new(&self.file, "/");
@@ -152,7 +200,13 @@ impl Board {
         if regions.is_empty() {
             return Err(root.wrong("", "it has no memory node"));
         }
-        Ok(SystemConfig { gicd: self.region(gic, gicd)?, gicrs, cpus, ram: regions, psci: self.psci() })
+        Ok(SystemConfig {
+            gicd: self.region(gic, gicd)?,
+            gicrs,
+            cpus,
+            ram: regions,
+            psci: self.psci(),
+        })
     }
 
     fn region(&self, node: Node<'_>, window: Window) -> Result<Region<Hpa>, ConfigError> {
@@ -175,5 +229,10 @@ pub(crate) fn push<T, const N: usize>(
     place: &Place,
     property: &str,
 ) -> Result<(), ConfigError> {
-    list.try_push(entry).map_err(|_| place.wrong(property, format!("it lists more than {N}, which is the limit")))
+    list.try_push(entry).map_err(|_| {
+        place.wrong(
+            property,
+            format!("it lists more than {N}, which is the limit"),
+        )
+    })
 }

@@ -73,20 +73,41 @@ impl CellFile {
         let place = Place::new(file, "/");
         let root = tree.root();
         if !root.is_compatible("bulkhead,cell") {
-            let found = root.str("compatible").map_or("missing".to_owned(), |found| format!("'{found}'"));
-            return Err(place.wrong("compatible", format!("it is {found}; a cell's is \"bulkhead,cell\"")));
+            let found = root
+                .str("compatible")
+                .map_or("missing".to_owned(), |found| format!("'{found}'"));
+            return Err(place.wrong(
+                "compatible",
+                format!("it is {found}; a cell's is \"bulkhead,cell\""),
+            ));
         }
         if let Some((unknown, _)) = root.properties().find(|(name, _)| !KNOWN.contains(name)) {
-            return Err(place.wrong(unknown, format!("no such property; known are {}", KNOWN.join(", "))));
+            return Err(place.wrong(
+                unknown,
+                format!("no such property; known are {}", KNOWN.join(", ")),
+            ));
         }
         if let Some(child) = root.children().next() {
-            return Err(Place::new(file, child.path()).wrong("", "a cell file has no nodes but the root"));
+            return Err(
+                Place::new(file, child.path()).wrong("", "a cell file has no nodes but the root")
+            );
         }
         let reader = Reader { tree, place };
         let name = reader.name()?;
         let (cpus, memory, devices) = (reader.cpus()?, reader.memory()?, reader.devices()?);
-        let (console, bootargs) = (reader.one_string("console")?, reader.one_string("bootargs")?);
-        Ok(Self { place: reader.place, name, cpus, memory, devices, console, bootargs })
+        let (console, bootargs) = (
+            reader.one_string("console")?,
+            reader.one_string("bootargs")?,
+        );
+        Ok(Self {
+            place: reader.place,
+            name,
+            cpus,
+            memory,
+            devices,
+            console,
+            bootargs,
+        })
     }
 }
 
@@ -101,27 +122,36 @@ impl<'t> Reader<'t> {
     }
 
     fn required(&self, property: &str, example: &str) -> Result<&'t [u8], ConfigError> {
-        self.value(property).ok_or_else(|| self.place.wrong(property, format!("it is missing; for example: {example}")))
+        self.value(property).ok_or_else(|| {
+            self.place
+                .wrong(property, format!("it is missing; for example: {example}"))
+        })
     }
 
     fn strings(&self, property: &str, value: &'t [u8]) -> Result<Vec<String>, ConfigError> {
-        let list = strings(value).ok_or_else(|| self.place.wrong(property, "it is not a list of strings"))?;
+        let list = strings(value)
+            .ok_or_else(|| self.place.wrong(property, "it is not a list of strings"))?;
         Ok(list.into_iter().map(str::to_owned).collect())
     }
 
     fn one_string(&self, property: &str) -> Result<Option<String>, ConfigError> {
-        let Some(value) = self.value(property) else { return Ok(None) };
+        let Some(value) = self.value(property) else {
+            return Ok(None);
+        };
         let mut list = self.strings(property, value)?;
         match list.len() {
             1 => Ok(list.pop()),
-            count => Err(self.place.wrong(property, format!("it lists {count} strings; one is wanted"))),
+            count => Err(self
+                .place
+                .wrong(property, format!("it lists {count} strings; one is wanted"))),
         }
     }
 
     fn name(&self) -> Result<Name, ConfigError> {
         self.required("model", "model = \"rtos\";")?;
         let name = self.one_string("model")?.unwrap_or_default();
-        Name::new(&name).map_err(|refused| self.place.wrong("model", format!("'{name}': {refused}")))
+        Name::new(&name)
+            .map_err(|refused| self.place.wrong("model", format!("'{name}': {refused}")))
     }
 
     fn cpus(&self) -> Result<Cpus, ConfigError> {
@@ -131,9 +161,16 @@ impl<'t> Reader<'t> {
             return Ok(Cpus::Named(self.strings("cpus", value)?));
         }
         match cells(value).as_deref() {
-            Some([count]) if (1..=MAX_CPUS).contains(&(*count as usize)) => Ok(Cpus::Any(*count as usize)),
-            Some(found) => Err(self.place.wrong("cpus", format!("<{}> is not a number from 1 to {MAX_CPUS}", row(found)))),
-            None => Err(self.place.wrong("cpus", "it is neither a number nor a list of paths")),
+            Some([count]) if (1..=MAX_CPUS).contains(&(*count as usize)) => {
+                Ok(Cpus::Any(*count as usize))
+            }
+            Some(found) => Err(self.place.wrong(
+                "cpus",
+                format!("<{}> is not a number from 1 to {MAX_CPUS}", row(found)),
+            )),
+            None => Err(self
+                .place
+                .wrong("cpus", "it is neither a number nor a list of paths")),
         }
     }
 
@@ -142,27 +179,45 @@ impl<'t> Reader<'t> {
         let words = cells(value).unwrap_or_default();
         let pair = |words: &[u32]| number(words).unwrap_or_default();
         let mut regions: Vec<Memory> = match words.len() {
-            2 => vec![Memory { gpa: DEFAULT_GPA, size: pair(&words), hpa: None }],
+            2 => vec![Memory {
+                gpa: DEFAULT_GPA,
+                size: pair(&words),
+                hpa: None,
+            }],
             length if length > 0 && length % 4 == 0 => {
-                let region = |entry: &[u32]| Memory { gpa: pair(&entry[..2]), size: pair(&entry[2..]), hpa: None };
+                let region = |entry: &[u32]| Memory {
+                    gpa: pair(&entry[..2]),
+                    size: pair(&entry[2..]),
+                    hpa: None,
+                };
                 words.chunks_exact(4).map(region).collect()
             }
             _ => {
                 let reason = "want two cells, <size>, or four a region, <guest address, size>";
-                return Err(self.place.wrong("memory", format!("it is <{}>: {reason}", row(&words))));
+                return Err(self
+                    .place
+                    .wrong("memory", format!("it is <{}>: {reason}", row(&words))));
             }
         };
-        for (region, hpa) in regions.iter_mut().zip(self.physical(words.len().div_ceil(4))?) {
+        for (region, hpa) in regions
+            .iter_mut()
+            .zip(self.physical(words.len().div_ceil(4))?)
+        {
             region.hpa = Some(hpa);
         }
         Ok(regions)
     }
 
     fn physical(&self, regions: usize) -> Result<Vec<u64>, ConfigError> {
-        let Some(value) = self.value("memory-physical") else { return Ok(Vec::new()) };
+        let Some(value) = self.value("memory-physical") else {
+            return Ok(Vec::new());
+        };
         let words = cells(value).unwrap_or_default();
         if words.len() != 2 * regions {
-            let reason = format!("it is <{}>: want two cells for each of {regions} regions of 'memory'", row(&words));
+            let reason = format!(
+                "it is <{}>: want two cells for each of {regions} regions of 'memory'",
+                row(&words)
+            );
             return Err(self.place.wrong("memory-physical", reason));
         }
         Ok(words.chunks_exact(2).filter_map(number).collect())
@@ -177,5 +232,9 @@ impl<'t> Reader<'t> {
 }
 
 fn row(words: &[u32]) -> String {
-    words.iter().map(|word| format!("{word:#x}")).collect::<Vec<_>>().join(" ")
+    words
+        .iter()
+        .map(|word| format!("{word:#x}"))
+        .collect::<Vec<_>>()
+        .join(" ")
 }

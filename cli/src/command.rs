@@ -41,7 +41,11 @@ pub struct Context {
 /// # Errors
 /// Why it was not done.
 pub fn run(cli: Cli) -> Result<Report, Error> {
-    let context = Context { linux: Linux::this(), store: Store::this(), is_json: cli.json };
+    let context = Context {
+        linux: Linux::this(),
+        store: Store::this(),
+        is_json: cli.json,
+    };
     match cli.command {
         Command::Enable(args) => enable::enable(&context, &args),
         Command::Disable => enable::disable(&context),
@@ -49,9 +53,11 @@ pub fn run(cli: Cli) -> Result<Report, Error> {
         Command::Doctor(args) => doctor::doctor(&context, args.board.as_deref()),
         Command::Cell(cell) => run_cell(&context, cell),
         Command::Log(args) => log::log(&context, &args),
-        Command::Config(Config::Check { file, board, guest_tree }) => {
-            check::check(&context, &file, board.as_deref(), guest_tree.as_deref())
-        }
+        Command::Config(Config::Check {
+            file,
+            board,
+            guest_tree,
+        }) => check::check(&context, &file, board.as_deref(), guest_tree.as_deref()),
         Command::Debug(debug) => debug::run(&context, debug),
     }
 }
@@ -59,7 +65,11 @@ pub fn run(cli: Cli) -> Result<Report, Error> {
 fn run_cell(context: &Context, cell: Cell) -> Result<Report, Error> {
     match cell {
         Cell::Create { file } => create::create(context, &file),
-        Cell::Load { name, image, address } => load::load(context, &name, &image, address),
+        Cell::Load {
+            name,
+            image,
+            address,
+        } => load::load(context, &name, &image, address),
         Cell::Start { name } => cell::start(context, &name),
         Cell::Stop { name } => cell::stop(&name),
         Cell::Restart { name } => cell::restart(context, &name),
@@ -105,7 +115,9 @@ pub(crate) fn refusal(what: &str, refused: Refused) -> Error {
 /// Names the cell that a refusal speaks of.
 pub(crate) fn with_cell_name(refused: Refused, info: &Info, text: String) -> String {
     let id = match refused.code {
-        code::MEMORY_OF_CELL | code::CPU_OF_CELL | code::SPI_OF_CELL | code::DEVICE_OF_CELL => refused.b,
+        code::MEMORY_OF_CELL | code::CPU_OF_CELL | code::SPI_OF_CELL | code::DEVICE_OF_CELL => {
+            refused.b
+        }
         code::NAME_TAKEN => refused.a,
         _ => return text,
     };

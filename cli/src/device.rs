@@ -1,7 +1,10 @@
 //! `/dev/bulkhead`: the module's transactions and the shared area, as safe functions.
 //!
 //! The only file with `unsafe`: `ioctl` passes an address that the compiler cannot check.
-#![expect(unsafe_code, reason = "ioctl has no safe form; everything else is in safe files")]
+#![expect(
+    unsafe_code,
+    reason = "ioctl has no safe form; everything else is in safe files"
+)]
 
 use std::fs::File;
 use std::io;
@@ -10,7 +13,9 @@ use std::path::Path;
 
 use bulkhead_abi::ABI_VERSION;
 use bulkhead_abi::info::{INFO_SIZE, Info};
-use bulkhead_abi::ioctl::{self, Answer, CellCommand, CellCreate, CellLoad, CellLoaded, Enable, Status};
+use bulkhead_abi::ioctl::{
+    self, Answer, CellCommand, CellCreate, CellLoad, CellLoaded, Enable, Status,
+};
 use bulkhead_model::refused::Refused;
 use rustix::io::Errno;
 use rustix::ioctl::{Opcode, Updater};
@@ -41,12 +46,21 @@ impl Device {
     /// The module is not loaded, is of another version, or the caller is not root.
     pub fn open() -> Result<Self, Error> {
         let path = Path::new(PATH);
-        let file = File::options().read(true).write(true).open(path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Error::NoModule,
-            io::ErrorKind::PermissionDenied => Error::System(format!("cannot open {PATH}: only root may")),
-            _ if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => Error::NoModule,
-            _ => Error::file("open", path, &error),
-        })?;
+        let file =
+            File::options()
+                .read(true)
+                .write(true)
+                .open(path)
+                .map_err(|error| match error.kind() {
+                    io::ErrorKind::NotFound => Error::NoModule,
+                    io::ErrorKind::PermissionDenied => {
+                        Error::System(format!("cannot open {PATH}: only root may"))
+                    }
+                    _ if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => {
+                        Error::NoModule
+                    }
+                    _ => Error::file("open", path, &error),
+                })?;
         let device = Self(file);
         let version = device.status()?.abi_version;
         if version != u64::from(ABI_VERSION) {
@@ -105,7 +119,12 @@ impl Device {
     /// The call itself fails; a refusal is within.
     pub fn create(&self, blob: &[u8], linux_cpus: u64) -> Result<Result<u64, Refused>, Error> {
         let (address, size) = span(blob);
-        let mut request = CellCreate { blob: address, blob_size: size, linux_cpus, ..CellCreate::default() };
+        let mut request = CellCreate {
+            blob: address,
+            blob_size: size,
+            linux_cpus,
+            ..CellCreate::default()
+        };
         self.transact::<{ ioctl::CELL_CREATE }, _>(&mut request)?;
         Ok(outcome(request.answer))
     }
@@ -116,7 +135,13 @@ impl Device {
     /// The call itself fails; a refusal is within.
     pub fn load(&self, cell: u64, gpa: u64, bytes: &[u8]) -> Result<Result<(), Refused>, Error> {
         let (address, size) = span(bytes);
-        let mut request = CellLoad { cell, gpa, bytes: address, size, ..CellLoad::default() };
+        let mut request = CellLoad {
+            cell,
+            gpa,
+            bytes: address,
+            size,
+            ..CellLoad::default()
+        };
         self.transact::<{ ioctl::CELL_LOAD }, _>(&mut request)?;
         Ok(outcome(request.answer).map(drop))
     }
@@ -125,8 +150,18 @@ impl Device {
     ///
     /// # Errors
     /// The call itself fails; a refusal is within.
-    pub fn loaded(&self, cell: u64, entry: u64, argument: u64) -> Result<Result<(), Refused>, Error> {
-        let mut request = CellLoaded { cell, entry, argument, ..CellLoaded::default() };
+    pub fn loaded(
+        &self,
+        cell: u64,
+        entry: u64,
+        argument: u64,
+    ) -> Result<Result<(), Refused>, Error> {
+        let mut request = CellLoaded {
+            cell,
+            entry,
+            argument,
+            ..CellLoaded::default()
+        };
         self.transact::<{ ioctl::CELL_LOADED }, _>(&mut request)?;
         Ok(outcome(request.answer).map(drop))
     }
@@ -136,7 +171,10 @@ impl Device {
     /// # Errors
     /// The call itself fails; a refusal is within.
     pub fn command(&self, command: Command, cell: u64) -> Result<Result<(), Refused>, Error> {
-        let mut request = CellCommand { cell, ..CellCommand::default() };
+        let mut request = CellCommand {
+            cell,
+            ..CellCommand::default()
+        };
         match command {
             Command::Start => self.transact::<{ ioctl::CELL_START }, _>(&mut request)?,
             Command::Stop => self.transact::<{ ioctl::CELL_STOP }, _>(&mut request)?,
@@ -150,10 +188,12 @@ impl Device {
     /// # Errors
     /// Bulkhead is not enabled.
     pub fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), Error> {
-        self.0.read_exact_at(bytes, offset).map_err(|error| match error.raw_os_error() {
-            Some(errno) if errno == Errno::NODEV.raw_os_error() => Error::NotEnabled,
-            _ => Error::file("read", Path::new(PATH), &error),
-        })
+        self.0
+            .read_exact_at(bytes, offset)
+            .map_err(|error| match error.raw_os_error() {
+                Some(errno) if errno == Errno::NODEV.raw_os_error() => Error::NotEnabled,
+                _ => Error::file("read", Path::new(PATH), &error),
+            })
     }
 
     /// Reads the head of the shared area, as it is at this moment; EL2 may be writing it.
@@ -165,18 +205,27 @@ impl Device {
         self.read(0, &mut bytes)?;
         // SAFETY: `INFO_SIZE` bytes were read, which `bulkhead_abi` asserts to be no fewer than `Info` has; it consists
         // of integers and arrays of them, for which every value is valid.
-        Ok(Box::new(unsafe { bytes.as_ptr().cast::<Info>().read_unaligned() }))
+        Ok(Box::new(unsafe {
+            bytes.as_ptr().cast::<Info>().read_unaligned()
+        }))
     }
 }
 
 fn span(bytes: &[u8]) -> (u64, u64) {
-    (bytes.as_ptr().expose_provenance() as u64, bytes.len() as u64)
+    (
+        bytes.as_ptr().expose_provenance() as u64,
+        bytes.len() as u64,
+    )
 }
 
 /// Splits an answer into the good and the refused.
 fn outcome(answer: Answer) -> Result<u64, Refused> {
     match u64::try_from(answer.code) {
         Ok(value) => Ok(value),
-        Err(_) => Err(Refused::new(answer.code.saturating_neg(), answer.a, answer.b)),
+        Err(_) => Err(Refused::new(
+            answer.code.saturating_neg(),
+            answer.a,
+            answer.b,
+        )),
     }
 }

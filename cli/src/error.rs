@@ -85,7 +85,10 @@ pub struct Place {
 impl Place {
     /// Makes one.
     pub fn new(file: &str, node: impl Into<String>) -> Self {
-        Self { file: file.to_owned(), node: node.into() }
+        Self {
+            file: file.to_owned(),
+            node: node.into(),
+        }
     }
 
     /// Says what is wrong with a property here; an empty name means the node itself.

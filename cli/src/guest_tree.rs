@@ -29,7 +29,11 @@ pub fn address(memory: &MemoryConfig) -> Option<u64> {
 ///
 /// # Errors
 /// The board's tree lacks something that every cell needs, or the cell's own would not fit [`ROOM`].
-pub fn build(cell: &CellFile, resolved: &Resolved<'_>, board: &Board) -> Result<Vec<u8>, ConfigError> {
+pub fn build(
+    cell: &CellFile,
+    resolved: &Resolved<'_>,
+    board: &Board,
+) -> Result<Vec<u8>, ConfigError> {
     let mut tree = DeviceTree::new();
     let root = &mut tree.root;
     set(root, "compatible", "bulkhead,guest");
@@ -42,18 +46,32 @@ pub fn build(cell: &CellFile, resolved: &Resolved<'_>, board: &Board) -> Result<
     for memory in &resolved.config.memory {
         let mut node = DeviceTreeNode::new_unchecked(format!("memory@{:x}", memory.gpa.0));
         set(&mut node, "device_type", "memory");
-        set(&mut node, "reg", reg(&[Window { base: memory.gpa.0, size: memory.size }]));
+        set(
+            &mut node,
+            "reg",
+            reg(&[Window {
+                base: memory.gpa.0,
+                size: memory.size,
+            }]),
+        );
         root.add_child(node);
     }
     root.add_child(psci());
     root.add_child(gic(resolved, board)?);
-    if let Some(timer) = board.tree.nodes().find(|node| node.is_compatible("arm,armv8-timer")) {
+    if let Some(timer) = board
+        .tree
+        .nodes()
+        .find(|node| node.is_compatible("arm,armv8-timer"))
+    {
         root.add_child(copy(timer, "timer"));
     }
     add_devices(root, &resolved.devices);
     let blob = tree.to_dtb();
     if blob.len() as u64 > ROOM {
-        let reason = format!("the cell's own device tree of {} bytes exceeds {ROOM}", blob.len());
+        let reason = format!(
+            "the cell's own device tree of {} bytes exceeds {ROOM}",
+            blob.len()
+        );
         return Err(cell.place.wrong("devices", reason));
     }
     Ok(blob)
@@ -64,12 +82,19 @@ fn set(node: &mut DeviceTreeNode, name: &str, value: impl ToPropertyValue) {
 }
 
 fn reg(windows: &[Window]) -> Vec<u8> {
-    windows.iter().flat_map(|window| [window.base, window.size]).flat_map(u64::to_be_bytes).collect()
+    windows
+        .iter()
+        .flat_map(|window| [window.base, window.size])
+        .flat_map(u64::to_be_bytes)
+        .collect()
 }
 
 fn chosen(cell: &CellFile, resolved: &Resolved<'_>) -> DeviceTreeNode {
     let mut node = DeviceTreeNode::new_unchecked("chosen");
-    let console = resolved.devices.iter().find(|device| Some(device.node) == resolved.console);
+    let console = resolved
+        .devices
+        .iter()
+        .find(|device| Some(device.node) == resolved.console);
     if let Some(console) = console {
         set(&mut node, "stdout-path", format!("/{}", name(console)));
     }
@@ -86,9 +111,16 @@ fn cpus(resolved: &Resolved<'_>, board: &Board) -> Result<DeviceTreeNode, Config
     set(&mut cpus, "#size-cells", 0u32);
     for (number, mpidr) in (0u32..).zip(&resolved.config.cpus) {
         let mut node = DeviceTreeNode::new_unchecked(format!("cpu@{number:x}"));
-        let compatible = all.iter().find(|cpu| cpu.mpidr == *mpidr).and_then(|cpu| cpu.node.property("compatible"));
+        let compatible = all
+            .iter()
+            .find(|cpu| cpu.mpidr == *mpidr)
+            .and_then(|cpu| cpu.node.property("compatible"));
         set(&mut node, "device_type", "cpu");
-        set(&mut node, "compatible", compatible.unwrap_or(b"arm,armv8\0"));
+        set(
+            &mut node,
+            "compatible",
+            compatible.unwrap_or(b"arm,armv8\0"),
+        );
         set(&mut node, "reg", number);
         set(&mut node, "enable-method", "psci");
         cpus.add_child(node);
@@ -98,7 +130,11 @@ fn cpus(resolved: &Resolved<'_>, board: &Board) -> Result<DeviceTreeNode, Config
 
 fn psci() -> DeviceTreeNode {
     let mut node = DeviceTreeNode::new_unchecked("psci");
-    set(&mut node, "compatible", b"arm,psci-1.0\0arm,psci-0.2\0".as_slice());
+    set(
+        &mut node,
+        "compatible",
+        b"arm,psci-1.0\0arm,psci-0.2\0".as_slice(),
+    );
     set(&mut node, "method", "hvc");
     node
 }
@@ -116,7 +152,17 @@ fn gic(resolved: &Resolved<'_>, board: &Board) -> Result<DeviceTreeNode, ConfigE
     set(&mut node, "interrupt-controller", "".as_bytes());
     set(&mut node, "#interrupt-cells", 3u32);
     set(&mut node, "#address-cells", 0u32);
-    set(&mut node, "reg", reg(&[distributor, Window { base: redistributors.base, size }]));
+    set(
+        &mut node,
+        "reg",
+        reg(&[
+            distributor,
+            Window {
+                base: redistributors.base,
+                size,
+            },
+        ]),
+    );
     set(&mut node, "phandle", GIC_PHANDLE);
     Ok(node)
 }
@@ -131,7 +177,10 @@ fn add_devices(root: &mut DeviceTreeNode, devices: &[Device<'_>]) {
             set(&mut node, "interrupts", interrupts(&device.interrupts));
         }
         if let Some(frequencies) = frequencies(device.node) {
-            let phandles: Vec<u32> = frequencies.iter().map(|frequency| clock(&mut clocks, *frequency)).collect();
+            let phandles: Vec<u32> = frequencies
+                .iter()
+                .map(|frequency| clock(&mut clocks, *frequency))
+                .collect();
             set(&mut node, "clocks", phandles);
             if let Some(names) = device.node.property("clock-names") {
                 set(&mut node, "clock-names", names);
@@ -154,7 +203,10 @@ fn clock(clocks: &mut Vec<u32>, frequency: u32) -> u32 {
     if !clocks.contains(&frequency) {
         clocks.push(frequency);
     }
-    (GIC_PHANDLE + 1..).zip(clocks).find(|(_, other)| **other == frequency).map_or(0, |(phandle, _)| phandle)
+    (GIC_PHANDLE + 1..)
+        .zip(clocks)
+        .find(|(_, other)| **other == frequency)
+        .map_or(0, |(phandle, _)| phandle)
 }
 
 /// The node's name with its physical address: two buses may have devices at the same offset.
@@ -167,7 +219,10 @@ fn name(device: &Device<'_>) -> String {
 }
 
 fn interrupts(interrupts: &[Interrupt]) -> Vec<u32> {
-    interrupts.iter().flat_map(|interrupt| [interrupt.kind, interrupt.number, interrupt.flags]).collect()
+    interrupts
+        .iter()
+        .flat_map(|interrupt| [interrupt.kind, interrupt.number, interrupt.flags])
+        .collect()
 }
 
 /// Copies a node and the parts below it that its driver reads, without what points to other nodes of the board.
@@ -176,7 +231,9 @@ fn copy(node: Node<'_>, name: &str) -> DeviceTreeNode {
     for (name, value) in node.properties().filter(|(name, _)| !points_outside(name)) {
         set(&mut copied, name, value);
     }
-    if node.is_compatible("arm,armv8-timer") && let Ok(list) = crate::tree::interrupts::interrupts(node) {
+    if node.is_compatible("arm,armv8-timer")
+        && let Ok(list) = crate::tree::interrupts::interrupts(node)
+    {
         set(&mut copied, "interrupts", interrupts(&list));
     }
     // Below a bus are devices of their own, which are given away by their own names.
@@ -191,15 +248,47 @@ fn copy(node: Node<'_>, name: &str) -> DeviceTreeNode {
 /// Tells whether a property speaks of other nodes of the board, or is written anew.
 fn points_outside(name: &str) -> bool {
     let exact = [
-        "ranges", "dma-ranges", "interrupts", "interrupts-extended", "interrupt-parent", "interrupt-map",
-        "interrupt-map-mask", "interrupt-affinity", "phandle", "linux,phandle", "status", "clocks", "clock-names",
-        "assigned-clocks", "assigned-clock-parents", "assigned-clock-rates", "power-domains", "power-domain-names",
-        "resets", "reset-names", "dmas", "dma-names", "iommus", "iommu-map", "msi-parent", "msi-map", "mboxes",
-        "mbox-names", "interconnects", "interconnect-names", "phys", "phy-names", "memory-region", "nvmem-cells",
-        "nvmem-cell-names", "operating-points-v2",
+        "ranges",
+        "dma-ranges",
+        "interrupts",
+        "interrupts-extended",
+        "interrupt-parent",
+        "interrupt-map",
+        "interrupt-map-mask",
+        "interrupt-affinity",
+        "phandle",
+        "linux,phandle",
+        "status",
+        "clocks",
+        "clock-names",
+        "assigned-clocks",
+        "assigned-clock-parents",
+        "assigned-clock-rates",
+        "power-domains",
+        "power-domain-names",
+        "resets",
+        "reset-names",
+        "dmas",
+        "dma-names",
+        "iommus",
+        "iommu-map",
+        "msi-parent",
+        "msi-map",
+        "mboxes",
+        "mbox-names",
+        "interconnects",
+        "interconnect-names",
+        "phys",
+        "phy-names",
+        "memory-region",
+        "nvmem-cells",
+        "nvmem-cell-names",
+        "operating-points-v2",
     ];
     let ends = ["-supply", "-gpio", "-gpios"];
-    exact.contains(&name) || name.starts_with("pinctrl-") || ends.iter().any(|end| name.ends_with(end))
+    exact.contains(&name)
+        || name.starts_with("pinctrl-")
+        || ends.iter().any(|end| name.ends_with(end))
 }
 
 /// Returns the frequencies of the node's clocks, Hz; `None` unless the board's tree states all of them.

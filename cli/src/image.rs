@@ -34,7 +34,8 @@ pub struct Image {
 /// The file cannot be read, is not for this machine, or does not fit the memory.
 pub fn read(path: &Path, memory: &[MemoryConfig], address: Option<u64>) -> Result<Image, Error> {
     let bytes = fs::read(path).map_err(|error| Error::file("read", path, &error))?;
-    parse(&bytes, memory, address).map_err(|reason| Error::Refused(format!("{}: {reason}", path.display())))
+    parse(&bytes, memory, address)
+        .map_err(|reason| Error::Refused(format!("{}: {reason}", path.display())))
 }
 
 /// Same for a file's content.
@@ -63,7 +64,13 @@ pub fn parse(bytes: &[u8], memory: &[MemoryConfig], address: Option<u64>) -> Res
 fn raw(bytes: &[u8], memory: &[MemoryConfig], address: Option<u64>) -> Result<Image, String> {
     let start = memory.first().map(|memory| memory.gpa.0);
     let gpa = address.or(start).ok_or("the cell has no memory")?;
-    Ok(Image { pieces: vec![Piece { gpa, bytes: bytes.to_vec() }], entry: gpa })
+    Ok(Image {
+        pieces: vec![Piece {
+            gpa,
+            bytes: bytes.to_vec(),
+        }],
+        entry: gpa,
+    })
 }
 
 fn elf(bytes: &[u8], memory: &[MemoryConfig]) -> Result<Image, String> {
@@ -71,7 +78,10 @@ fn elf(bytes: &[u8], memory: &[MemoryConfig]) -> Result<Image, String> {
     let header = FileHeader64::<Endianness>::parse(bytes).map_err(broken)?;
     let endian = header.endian().map_err(broken)?;
     if endian != Endianness::Little || header.e_machine(endian) != EM_AARCH64 {
-        return Err(format!("not for little-endian AArch64: ELF machine {}", header.e_machine(endian)));
+        return Err(format!(
+            "not for little-endian AArch64: ELF machine {}",
+            header.e_machine(endian)
+        ));
     }
     let mut pieces = Vec::new();
     for segment in header.program_headers(endian, bytes).map_err(broken)? {
@@ -81,24 +91,39 @@ fn elf(bytes: &[u8], memory: &[MemoryConfig]) -> Result<Image, String> {
         }
         // Before the zeros of a hostile size are allocated.
         check_fits(gpa, size, memory)?;
-        let content = segment.data(endian, bytes).map_err(|()| format!("the segment at {gpa:#x} exceeds the file"))?;
+        let content = segment
+            .data(endian, bytes)
+            .map_err(|()| format!("the segment at {gpa:#x} exceeds the file"))?;
         let mut bytes = content.to_vec();
         if bytes.len() as u64 > size {
-            return Err(format!("the segment at {gpa:#x} is larger in the file than in memory"));
+            return Err(format!(
+                "the segment at {gpa:#x} is larger in the file than in memory"
+            ));
         }
         bytes.resize(usize::try_from(size).unwrap_or(bytes.len()), 0);
         pieces.push(Piece { gpa, bytes });
     }
-    Ok(Image { pieces, entry: header.e_entry(endian) })
+    Ok(Image {
+        pieces,
+        entry: header.e_entry(endian),
+    })
 }
 
 fn check_fits(gpa: u64, size: u64, memory: &[MemoryConfig]) -> Result<(), String> {
     let holds = |memory: &&MemoryConfig| {
-        gpa.checked_sub(memory.gpa.0).and_then(|offset| offset.checked_add(size)).is_some_and(|end| end <= memory.size)
+        gpa.checked_sub(memory.gpa.0)
+            .and_then(|offset| offset.checked_add(size))
+            .is_some_and(|end| end <= memory.size)
     };
     if memory.iter().any(|memory| holds(&memory)) {
         return Ok(());
     }
-    let regions: Vec<_> = memory.iter().map(|m| format!("{:#x} ({} bytes)", m.gpa.0, m.size)).collect();
-    Err(format!("{size} bytes at {gpa:#x} do not fit the cell's memory: {}", regions.join(", ")))
+    let regions: Vec<_> = memory
+        .iter()
+        .map(|m| format!("{:#x} ({} bytes)", m.gpa.0, m.size))
+        .collect();
+    Err(format!(
+        "{size} bytes at {gpa:#x} do not fit the cell's memory: {}",
+        regions.join(", ")
+    ))
 }

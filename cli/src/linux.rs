@@ -45,7 +45,9 @@ impl Linux {
 
     /// One whose `/sys` and `/proc` are under `root`.
     pub fn at(root: &Path) -> Self {
-        Self { root: root.to_owned() }
+        Self {
+            root: root.to_owned(),
+        }
     }
 
     fn path(&self, path: &str) -> PathBuf {
@@ -54,7 +56,9 @@ impl Linux {
 
     /// Returns a file's content without the white space around it; empty when it cannot be read.
     pub fn text(&self, path: &str) -> String {
-        fs::read(self.path(path)).map(|text| String::from_utf8_lossy(&text).trim().to_owned()).unwrap_or_default()
+        fs::read(self.path(path))
+            .map(|text| String::from_utf8_lossy(&text).trim().to_owned())
+            .unwrap_or_default()
     }
 
     /// Tells whether a file is there.
@@ -65,7 +69,11 @@ impl Linux {
     /// Returns the values that the kernel's command line gives a parameter, in order.
     pub fn parameter(&self, name: &str) -> Vec<String> {
         let line = self.text("/proc/cmdline");
-        let value = |word: &str| word.strip_prefix(name)?.strip_prefix('=').map(str::to_owned);
+        let value = |word: &str| {
+            word.strip_prefix(name)?
+                .strip_prefix('=')
+                .map(str::to_owned)
+        };
         line.split_whitespace().filter_map(value).collect()
     }
 
@@ -84,21 +92,34 @@ impl Linux {
         let reg = fs::read(folder.join("of_node/reg")).ok()?;
         let mpidr = Mpidr::from_bits(number(&cells(&reg)?)?);
         // CPUs that cannot go offline have no such file.
-        let is_online = fs::read_to_string(folder.join("online")).map_or(true, |text| text.trim() == "1");
-        Some(LinuxCpu { number: number_, mpidr, is_online })
+        let is_online =
+            fs::read_to_string(folder.join("online")).map_or(true, |text| text.trim() == "1");
+        Some(LinuxCpu {
+            number: number_,
+            mpidr,
+            is_online,
+        })
     }
 
     /// Returns the devices of Linux that stand for a node of the tree and have a driver.
     pub fn bindings(&self, node_path: &str) -> Vec<Binding> {
-        let Ok(node) = self.path(&format!("/sys/firmware/devicetree/base{node_path}")).canonicalize() else {
+        let Ok(node) = self
+            .path(&format!("/sys/firmware/devicetree/base{node_path}"))
+            .canonicalize()
+        else {
             return Vec::new();
         };
         let mut found: Vec<Binding> = Vec::new();
         for bus in entries(&self.path("/sys/bus")) {
             let devices = self.path(&format!("/sys/bus/{bus}/devices"));
             for name in entries(&devices) {
-                let Ok(device) = devices.join(name).canonicalize() else { continue };
-                let is_this = device.join("of_node").canonicalize().is_ok_and(|of_node| of_node == node);
+                let Ok(device) = devices.join(name).canonicalize() else {
+                    continue;
+                };
+                let is_this = device
+                    .join("of_node")
+                    .canonicalize()
+                    .is_ok_and(|of_node| of_node == node);
                 if let (true, Ok(driver)) = (is_this, device.join("driver").canonicalize()) {
                     found.push(Binding { device, driver });
                 }
@@ -111,13 +132,19 @@ impl Linux {
     /// Returns the name of Linux's console that the device is, if it is one.
     pub fn console_of(&self, binding: &Binding) -> Option<String> {
         let consoles = self.text("/proc/consoles");
-        let names = consoles.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned);
+        let names = consoles
+            .lines()
+            .filter_map(|line| line.split_whitespace().next())
+            .map(str::to_owned);
         // The port's own folder may lie a few levels below the device's.
         let is_below = |name: &String| {
             let tty = self.path(&format!("/sys/class/tty/{name}/device"));
-            tty.canonicalize().is_ok_and(|device| device.starts_with(&binding.device))
+            tty.canonicalize()
+                .is_ok_and(|device| device.starts_with(&binding.device))
         };
-        names.filter(|name| !name.starts_with("tty0")).find(is_below)
+        names
+            .filter(|name| !name.starts_with("tty0"))
+            .find(is_below)
     }
 
     /// Returns the RAM that Linux found, for boards whose firmware takes the memory nodes out of the tree (UEFI).
@@ -125,8 +152,14 @@ impl Linux {
         let parse = |line: &str| {
             let (range, what) = line.split_once(" : ")?;
             let (first, last) = range.split_once('-')?;
-            let (first, last) = (u64::from_str_radix(first, 16).ok()?, u64::from_str_radix(last, 16).ok()?);
-            (what == "System RAM" && last > first).then(|| Window { base: first, size: last - first + 1 })
+            let (first, last) = (
+                u64::from_str_radix(first, 16).ok()?,
+                u64::from_str_radix(last, 16).ok()?,
+            );
+            (what == "System RAM" && last > first).then(|| Window {
+                base: first,
+                size: last - first + 1,
+            })
         };
         self.text("/proc/iomem").lines().filter_map(parse).collect()
     }
@@ -134,18 +167,38 @@ impl Linux {
 
 fn entries(folder: &Path) -> Vec<String> {
     let list = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut names: Vec<String> = list.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let mut names: Vec<String> = list
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
     names.sort();
     names
 }
 
 impl Binding {
     fn name(&self) -> String {
-        self.device.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+        self.device
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default()
     }
 
     fn is_bound(&self) -> bool {
         self.device.join("driver").exists()
+    }
+
+    /// Tells whether the driver can let go of the device: some that are built into the kernel cannot.
+    pub fn can_unbind(&self) -> bool {
+        self.driver.join("unbind").exists()
+    }
+
+    /// Says what follows when it cannot.
+    pub fn stays(&self) -> String {
+        format!(
+            "Linux's driver {} is built in and cannot let go of {}: while the cell has the device nothing on Linux may \
+             open it. To keep Linux away from it, mark its node status = \"disabled\" in Linux's own tree",
+            self.driver.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+            self.name()
+        )
     }
 
     /// Takes the device from its driver; done already is fine.
@@ -153,7 +206,11 @@ impl Binding {
     /// # Errors
     /// Linux does not let it go.
     pub fn unbind(&self) -> Result<(), Error> {
-        if self.is_bound() { self.tell("unbind") } else { Ok(()) }
+        if self.is_bound() {
+            self.tell("unbind")
+        } else {
+            Ok(())
+        }
     }
 
     /// Gives the device back to its driver; done already is fine.
@@ -161,16 +218,32 @@ impl Binding {
     /// # Errors
     /// The driver does not take it.
     pub fn bind(&self) -> Result<(), Error> {
-        if self.is_bound() { Ok(()) } else { self.tell("bind") }
+        if self.is_bound() {
+            Ok(())
+        } else {
+            self.tell("bind")
+        }
     }
 
     fn tell(&self, action: &str) -> Result<(), Error> {
         let file = self.driver.join(action);
         let written = match fs::write(&file, self.name()) {
             // Another one did it in between.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !self.is_bound() && action == "unbind" => Ok(()),
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound
+                    && !self.is_bound()
+                    && action == "unbind" =>
+            {
+                Ok(())
+            }
             other => other,
         };
-        written.map_err(|error| Error::System(format!("cannot {action} {}: {}: {error}", self.name(), file.display())))
+        written.map_err(|error| {
+            Error::System(format!(
+                "cannot {action} {}: {}: {error}",
+                self.name(),
+                file.display()
+            ))
+        })
     }
 }

@@ -48,18 +48,28 @@ pub fn read(device: &Device) -> Result<Box<Info>, Error> {
         }
         sleep(Duration::from_millis(1));
     }
-    Err(Error::System("the hypervisor is in the middle of a change and does not end it: see `bulkhead log`".to_owned()))
+    Err(Error::System(
+        "the hypervisor is in the middle of a change and does not end it: see `bulkhead log`"
+            .to_owned(),
+    ))
 }
 
 /// Returns a zero-terminated name as text.
 pub fn text(bytes: &[u8]) -> String {
-    let length = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    let length = bytes
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(bytes.len());
     String::from_utf8_lossy(&bytes[..length]).into_owned()
 }
 
 /// Returns the cells that exist, root first.
 pub fn cells(info: &Info) -> impl Iterator<Item = Cell<'_>> {
-    let all = info.cells.iter().enumerate().map(|(id, info)| Cell { id, info });
+    let all = info
+        .cells
+        .iter()
+        .enumerate()
+        .map(|(id, info)| Cell { id, info });
     all.filter(|cell| cell.id == 0 || cell.info.state != state::FREE)
 }
 
@@ -72,14 +82,24 @@ pub fn cell<'a>(info: &'a Info, name: &str) -> Result<Cell<'a>, Error> {
     if let Some(cell) = others.find(|cell| text(&cell.info.name) == name) {
         return Ok(cell);
     }
-    let names: Vec<String> = cells(info).skip(1).map(|cell| text(&cell.info.name)).collect();
-    let list = if names.is_empty() { "there are no cells".to_owned() } else { format!("cells: {}", names.join(", ")) };
+    let names: Vec<String> = cells(info)
+        .skip(1)
+        .map(|cell| text(&cell.info.name))
+        .collect();
+    let list = if names.is_empty() {
+        "there are no cells".to_owned()
+    } else {
+        format!("cells: {}", names.join(", "))
+    };
     Err(Error::Refused(format!("no cell named '{name}'; {list}")))
 }
 
 /// Returns the name of a state.
 pub fn state_name(state: u32) -> &'static str {
-    state::NAMES.get(state as usize).copied().unwrap_or("unknown")
+    state::NAMES
+        .get(state as usize)
+        .copied()
+        .unwrap_or("unknown")
 }
 
 /// Returns the name of the cell with this id.
@@ -94,7 +114,10 @@ pub fn cell_name(info: &Info, id: u64) -> String {
 /// Returns the CPUs of a cell.
 pub fn cpus_of(info: &Info, cell: usize) -> impl Iterator<Item = Mpidr> {
     let count = (info.cpu_count as usize).min(MAX_CPUS);
-    info.cpus[..count].iter().filter(move |cpu| cpu.cell as usize == cell).map(|cpu| Mpidr::from_bits(cpu.mpidr))
+    info.cpus[..count]
+        .iter()
+        .filter(move |cpu| cpu.cell as usize == cell)
+        .map(|cpu| Mpidr::from_bits(cpu.mpidr))
 }
 
 /// Rebuilds the ledger: what exists, from EL2's word and the records of this machine.
@@ -105,10 +128,16 @@ pub fn cpus_of(info: &Info, cell: usize) -> impl Iterator<Item = Mpidr> {
 /// The board's tree and the running hypervisor contradict each other.
 pub fn ledger(info: &Info, system: &SystemConfig, store: &Store) -> Result<Ledger, Refused> {
     let hv = Region::pages(Hpa(info.hv_base), info.hv_size)?;
-    let pool = if info.pool_size == 0 { None } else { Some(Region::pages(Hpa(info.pool_base), info.pool_size)?) };
+    let pool = if info.pool_size == 0 {
+        None
+    } else {
+        Some(Region::pages(Hpa(info.pool_base), info.pool_size)?)
+    };
     let mut ledger = Ledger::new(system, hv, pool, PA_BITS)?;
     for cell in cells(info).skip(1) {
-        let Some(config) = config_of(info, cell, store) else { continue };
+        let Some(config) = config_of(info, cell, store) else {
+            continue;
+        };
         let claim = ledger.prepare_create(&config, |_| true)?;
         ledger.commit_create(claim);
     }
@@ -130,7 +159,11 @@ fn config_of(info: &Info, cell: Cell<'_>, store: &Store) -> Option<CellConfig> {
 }
 
 fn bare(name: &str, info: &Info, cell: Cell<'_>) -> Option<CellConfig> {
-    let main = MemoryConfig { gpa: Gpa(cell.info.gpa), placement: Placement::Pool, size: cell.info.ram_size };
+    let main = MemoryConfig {
+        gpa: Gpa(cell.info.gpa),
+        placement: Placement::Pool,
+        size: cell.info.ram_size,
+    };
     Some(CellConfig {
         name: Name::new(name).ok()?,
         cpus: cpus_of(info, cell.id).collect(),

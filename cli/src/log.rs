@@ -4,10 +4,9 @@
 
 use std::fmt;
 
-use bulkhead_abi::enter::{IMAGE_MAGIC, ImageHeader};
 use bulkhead_abi::info::{LOG_RING_SIZE, LogRing};
 use defmt_decoder::Table;
-use object::{Object as _, ObjectSegment as _};
+use object::Object as _;
 
 const HEAD: usize = size_of::<LogRing>();
 const DATA: usize = 0x1000 - HEAD;
@@ -30,7 +29,11 @@ pub struct Entry {
 
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>14} cpu{} {:<5} {}", self.time_text, self.cpu, self.level, self.message)
+        write!(
+            f,
+            "{:>14} cpu{} {:<5} {}",
+            self.time_text, self.cpu, self.level, self.message
+        )
     }
 }
 
@@ -50,7 +53,13 @@ pub struct Ring {
 impl Ring {
     /// A reader that begins with the oldest record.
     pub fn new(cpu: usize) -> Self {
-        Self { cpu, taken: 0, partial: Vec::new(), is_torn: false, last_time: 0 }
+        Self {
+            cpu,
+            taken: 0,
+            partial: Vec::new(),
+            is_torn: false,
+            last_time: 0,
+        }
     }
 
     /// Index of the CPU.
@@ -62,7 +71,11 @@ impl Ring {
     ///
     /// # Errors
     /// Those of `read`.
-    pub fn read<E>(&mut self, table: &Table, read: impl Fn(u64, &mut [u8]) -> Result<(), E>) -> Result<Vec<Entry>, E> {
+    pub fn read<E>(
+        &mut self,
+        table: &Table,
+        read: impl Fn(u64, &mut [u8]) -> Result<(), E>,
+    ) -> Result<Vec<Entry>, E> {
         let mut ring = [0; HEAD + DATA];
         read(0, &mut ring)?;
         let mut head = [0; HEAD];
@@ -99,31 +112,49 @@ impl Ring {
         decoder.received(&bytes);
         decoder.received(&[0]);
         let Ok(frame) = decoder.decode() else {
-            return Some(self.note(format!("a record of {} bytes cannot be decoded", bytes.len())));
+            return Some(self.note(format!(
+                "a record of {} bytes cannot be decoded",
+                bytes.len()
+            )));
         };
-        let time_text = frame.display_timestamp().map(|time| time.to_string()).unwrap_or_default();
+        let time_text = frame
+            .display_timestamp()
+            .map(|time| time.to_string())
+            .unwrap_or_default();
         let digits: String = time_text.chars().filter(char::is_ascii_digit).collect();
         self.last_time = digits.parse().unwrap_or(self.last_time);
-        let level = frame.level().map(|level| level.as_str().to_owned()).unwrap_or_default();
-        Some(Entry { cpu: self.cpu, time: self.last_time, time_text, level, message: frame.display_message().to_string() })
+        let level = frame
+            .level()
+            .map(|level| level.as_str().to_owned())
+            .unwrap_or_default();
+        Some(Entry {
+            cpu: self.cpu,
+            time: self.last_time,
+            time_text,
+            level,
+            message: frame.display_message().to_string(),
+        })
     }
 
     fn note(&self, message: String) -> Entry {
         let (cpu, time) = (self.cpu, self.last_time);
-        Entry { cpu, time, time_text: String::new(), level: "note".to_owned(), message }
+        Entry {
+            cpu,
+            time,
+            time_text: String::new(),
+            level: "note".to_owned(),
+            message,
+        }
     }
 }
 
 fn word(ring: &[u8]) -> u64 {
-    ring.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    ring.first_chunk()
+        .map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
-/// Returns the build id in the image header of the hypervisor's ELF file; `None` when it is not one.
+/// Returns the first eight bytes of the build id of an ELF file (`.note.gnu.build-id`); `None` when it has none.
 pub fn build_id(elf: &[u8]) -> Option<u64> {
-    let file = object::File::parse(elf).ok()?;
-    let id = std::mem::offset_of!(ImageHeader, build_id);
-    file.segments().find_map(|segment| {
-        let data = segment.data().ok()?;
-        (data.len() >= size_of::<ImageHeader>() && word(data) == IMAGE_MAGIC).then(|| word(&data[id..]))
-    })
+    let id = object::File::parse(elf).ok()?.build_id().ok()??;
+    id.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
 }

@@ -13,7 +13,11 @@ fn main() -> ExitCode {
     let is_json = cli.json;
     match command::run(cli) {
         Ok(report) => {
-            let text = if is_json { format!("{:#}", report.json) } else { report.text };
+            let text = if is_json {
+                format!("{:#}", report.json)
+            } else {
+                report.text
+            };
             // A reader that has gone, such as `head`, is not our failure.
             if !text.is_empty() {
                 drop(writeln!(io::stdout(), "{text}"));
@@ -23,7 +27,9 @@ fn main() -> ExitCode {
         Err(error) => {
             let code = error.exit_code();
             let text = match is_json {
-                true => json!({ "error": { "code": code, "message": error.to_string() } }).to_string(),
+                true => {
+                    json!({ "error": { "code": code, "message": error.to_string() } }).to_string()
+                }
                 false => format!("bulkhead: {error}"),
             };
             drop(writeln!(io::stderr(), "{text}"));

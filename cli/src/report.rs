@@ -20,7 +20,11 @@ pub struct Report {
 impl Report {
     /// Makes one.
     pub fn new(text: impl Into<String>, json: Value) -> Self {
-        Self { text: text.into(), json, has_problem: false }
+        Self {
+            text: text.into(),
+            json,
+            has_problem: false,
+        }
     }
 }
 
@@ -43,7 +47,9 @@ impl fmt::Display for Bytes {
 /// Makes a table; columns from `first_number` on are aligned to the right.
 pub fn table(header: &[&str], rows: Vec<Vec<String>>, first_number: usize) -> String {
     let mut table = Table::new();
-    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table
+        .load_style(NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header.iter().copied());
     table.add_rows(rows);
     for column in table.column_iter_mut().skip(first_number) {

@@ -43,7 +43,11 @@ pub struct Resolved<'t> {
 ///
 /// # Errors
 /// What the file names is not there, or not what it has to be.
-pub fn resolve<'t>(cell: &CellFile, board: &'t Board, spare: &[Mpidr]) -> Result<Resolved<'t>, ConfigError> {
+pub fn resolve<'t>(
+    cell: &CellFile,
+    board: &'t Board,
+    spare: &[Mpidr],
+) -> Result<Resolved<'t>, ConfigError> {
     let devices = devices(cell, board)?;
     let mut config = CellConfig {
         name: cell.name,
@@ -53,14 +57,28 @@ pub fn resolve<'t>(cell: &CellFile, board: &'t Board, spare: &[Mpidr]) -> Result
         spis: ArrayVec::new(),
     };
     for memory in &cell.memory {
-        let placement = memory.hpa.map_or(Placement::Pool, |hpa| Placement::At(Hpa(hpa)));
-        push(&mut config.memory, MemoryConfig { gpa: Gpa(memory.gpa), placement, size: memory.size }, &cell.place, "memory")?;
+        let placement = memory
+            .hpa
+            .map_or(Placement::Pool, |hpa| Placement::At(Hpa(hpa)));
+        push(
+            &mut config.memory,
+            MemoryConfig {
+                gpa: Gpa(memory.gpa),
+                placement,
+                size: memory.size,
+            },
+            &cell.place,
+            "memory",
+        )?;
     }
     for device in &devices {
         claim_registers(&mut config, cell, device, &devices)?;
         for spi in device.interrupts.iter().filter_map(Interrupt::spi) {
             let spi = u16::try_from(spi).ok().and_then(Spi::new).ok_or_else(|| {
-                cell.place.wrong("devices", format!("{}: it has no interrupt {spi}", device.node.path()))
+                cell.place.wrong(
+                    "devices",
+                    format!("{}: it has no interrupt {spi}", device.node.path()),
+                )
             })?;
             // Several devices may share a line; the cell owns it once.
             if !config.spis.contains(&spi) {
@@ -68,15 +86,38 @@ pub fn resolve<'t>(cell: &CellFile, board: &'t Board, spare: &[Mpidr]) -> Result
             }
         }
     }
-    Ok(Resolved { config, console: console(cell, board, &devices)?, devices })
+    Ok(Resolved {
+        config,
+        console: console(cell, board, &devices)?,
+        devices,
+    })
 }
 
-fn find<'t>(cell: &CellFile, board: &'t Board, property: &str, reference: &str) -> Result<Node<'t>, ConfigError> {
+fn find<'t>(
+    cell: &CellFile,
+    board: &'t Board,
+    property: &str,
+    reference: &str,
+) -> Result<Node<'t>, ConfigError> {
     board.tree.resolve(reference).ok_or_else(|| {
-        let kind = if reference.starts_with('/') { "node" } else { "alias" };
+        let kind = if reference.starts_with('/') {
+            "node"
+        } else {
+            "alias"
+        };
         let aliases = board.tree.aliases().join(", ");
-        let known = if aliases.is_empty() { "it has no aliases".to_owned() } else { format!("its aliases: {aliases}") };
-        cell.place.wrong(property, format!("the board ({}) has no {kind} '{reference}'; {known}", board.file))
+        let known = if aliases.is_empty() {
+            "it has no aliases".to_owned()
+        } else {
+            format!("its aliases: {aliases}")
+        };
+        cell.place.wrong(
+            property,
+            format!(
+                "the board ({}) has no {kind} '{reference}'; {known}",
+                board.file
+            ),
+        )
     })
 }
 
@@ -90,8 +131,15 @@ fn cpus<const N: usize>(
     match &cell.cpus {
         Cpus::Any(count) => {
             if *count > spare.len() {
-                let reason = format!("<{count}> CPUs wanted, {} can be had: the board has {}", spare.len(), all.len());
-                return Err(cell.place.wrong("cpus", format!("{reason}, Linux keeps CPU 0 and cells keep theirs")));
+                let reason = format!(
+                    "<{count}> CPUs wanted, {} can be had: the board has {}",
+                    spare.len(),
+                    all.len()
+                );
+                return Err(cell.place.wrong(
+                    "cpus",
+                    format!("{reason}, Linux keeps CPU 0 and cells keep theirs"),
+                ));
             }
             chosen.extend(spare.iter().take(*count).copied());
             chosen.sort_by_key(|mpidr| mpidr.get());
@@ -100,9 +148,14 @@ fn cpus<const N: usize>(
             for name in names {
                 let node = find(cell, board, "cpus", name)?;
                 let cpu = all.iter().find(|cpu| cpu.node == node);
-                let cpu = cpu.ok_or_else(|| cell.place.wrong("cpus", format!("'{name}' is not a CPU of the board")))?;
+                let cpu = cpu.ok_or_else(|| {
+                    cell.place
+                        .wrong("cpus", format!("'{name}' is not a CPU of the board"))
+                })?;
                 if chosen.contains(&cpu.mpidr) {
-                    return Err(cell.place.wrong("cpus", format!("'{name}' is listed twice")));
+                    return Err(cell
+                        .place
+                        .wrong("cpus", format!("'{name}' is listed twice")));
                 }
                 push(&mut chosen, cpu.mpidr, &cell.place, "cpus")?;
             }
@@ -120,10 +173,18 @@ fn devices<'t>(cell: &CellFile, board: &'t Board) -> Result<Vec<Device<'t>>, Con
             return Err(wrong("it is listed twice".to_owned()));
         }
         if is_gic(node) {
-            return Err(wrong("the interrupt controller cannot be given away; every cell has its own view of it".to_owned()));
+            return Err(wrong(
+                "the interrupt controller cannot be given away; every cell has its own view of it"
+                    .to_owned(),
+            ));
         }
-        if node.str("device_type").is_some_and(|kind| kind == "cpu" || kind == "memory") {
-            return Err(wrong("it is not a device; CPUs go in 'cpus', memory in 'memory'".to_owned()));
+        if node
+            .str("device_type")
+            .is_some_and(|kind| kind == "cpu" || kind == "memory")
+        {
+            return Err(wrong(
+                "it is not a device; CPUs go in 'cpus', memory in 'memory'".to_owned(),
+            ));
         }
         let device = Device {
             node,
@@ -131,7 +192,9 @@ fn devices<'t>(cell: &CellFile, board: &'t Board) -> Result<Vec<Device<'t>>, Con
             interrupts: interrupts(node).map_err(wrong)?,
         };
         if device.registers.is_empty() && device.interrupts.is_empty() {
-            return Err(wrong("it has neither registers nor interrupts to give".to_owned()));
+            return Err(wrong(
+                "it has neither registers nor interrupts to give".to_owned(),
+            ));
         }
         devices.push(device);
     }
@@ -147,15 +210,31 @@ fn claim_registers(
 ) -> Result<(), ConfigError> {
     for registers in &device.registers {
         let path = device.node.path();
-        let pages = pages(*registers)
-            .ok_or_else(|| cell.place.wrong("devices", format!("{path}: its registers at {:#x} make no region", registers.base)))?;
+        let pages = pages(*registers).ok_or_else(|| {
+            cell.place.wrong(
+                "devices",
+                format!(
+                    "{path}: its registers at {:#x} make no region",
+                    registers.base
+                ),
+            )
+        })?;
         if pages != *registers
             && let Some(other) = neighbour(pages, device, devices)
         {
-            let reason = format!("{path}: it shares its page at {:#x} with {other}, which would go along", pages.base);
-            return Err(cell.place.wrong("devices", format!("{reason}; list {other} too")));
+            let reason = format!(
+                "{path}: it shares its page at {:#x} with {other}, which would go along",
+                pages.base
+            );
+            return Err(cell
+                .place
+                .wrong("devices", format!("{reason}; list {other} too")));
         }
-        let window = DeviceConfig { gpa: Gpa(pages.base), hpa: Hpa(pages.base), size: pages.size };
+        let window = DeviceConfig {
+            gpa: Gpa(pages.base),
+            hpa: Hpa(pages.base),
+            size: pages.size,
+        };
         if !config.devices.contains(&window) {
             push(&mut config.devices, window, &cell.place, "devices")?;
         }
@@ -166,17 +245,30 @@ fn claim_registers(
 /// Returns the whole pages around a window.
 fn pages(window: Window) -> Option<Window> {
     let base = window.base / PAGE_SIZE * PAGE_SIZE;
-    let end = window.base.checked_add(window.size)?.checked_next_multiple_of(PAGE_SIZE)?;
-    (window.size != 0).then_some(Window { base, size: end - base })
+    let end = window
+        .base
+        .checked_add(window.size)?
+        .checked_next_multiple_of(PAGE_SIZE)?;
+    (window.size != 0).then_some(Window {
+        base,
+        size: end - base,
+    })
 }
 
 /// Returns the path of a node that has registers in these pages and does not go to the cell.
 fn neighbour(pages: Window, device: &Device<'_>, devices: &[Device<'_>]) -> Option<String> {
-    let is_given = |node: Node<'_>| node.ancestors().any(|at| devices.iter().any(|given| given.node == at));
+    let is_given = |node: Node<'_>| {
+        node.ancestors()
+            .any(|at| devices.iter().any(|given| given.node == at))
+    };
     let is_above = |node: Node<'_>| device.node.ancestors().any(|at| at == node);
-    let shares = |node: &Node<'_>| windows(*node).is_ok_and(|windows| windows.iter().any(|w| w.overlaps(&pages)));
+    let shares = |node: &Node<'_>| {
+        windows(*node).is_ok_and(|windows| windows.iter().any(|w| w.overlaps(&pages)))
+    };
     let mut nodes = device.node.tree().nodes();
-    nodes.find(|node| !is_given(*node) && !is_above(*node) && shares(node)).map(Node::path)
+    nodes
+        .find(|node| !is_given(*node) && !is_above(*node) && shares(node))
+        .map(Node::path)
 }
 
 fn console<'t>(
@@ -184,42 +276,82 @@ fn console<'t>(
     board: &'t Board,
     devices: &[Device<'t>],
 ) -> Result<Option<Node<'t>>, ConfigError> {
-    let Some(name) = &cell.console else { return Ok(None) };
+    let Some(name) = &cell.console else {
+        return Ok(None);
+    };
     let node = find(cell, board, "console", name)?;
     if devices.iter().any(|device| device.node == node) {
         return Ok(Some(node));
     }
-    Err(cell.place.wrong("console", format!("'{name}' is not one of the cell's devices; list it in 'devices'")))
+    Err(cell.place.wrong(
+        "console",
+        format!("'{name}' is not one of the cell's devices; list it in 'devices'"),
+    ))
 }
 
 /// Puts a refusal of the ledger or of EL2 into the words of the cell's file.
 pub fn blame(refused: Refused, cell: &CellFile, resolved: &Resolved<'_>) -> ConfigError {
-    let has = |address: u64| resolved.config.devices.iter().find(|w| w.hpa.0 <= address && address - w.hpa.0 < w.size);
+    let has = |address: u64| {
+        resolved
+            .config
+            .devices
+            .iter()
+            .find(|w| w.hpa.0 <= address && address - w.hpa.0 < w.size)
+    };
     let device_at = |address: u64| {
         let window = has(address)?;
-        let owns = |device: &&Device<'_>| device.registers.iter().any(|r| r.base / PAGE_SIZE * PAGE_SIZE == window.hpa.0);
-        resolved.devices.iter().find(owns).map(|device| device.node.path())
+        let owns = |device: &&Device<'_>| {
+            device
+                .registers
+                .iter()
+                .any(|r| r.base / PAGE_SIZE * PAGE_SIZE == window.hpa.0)
+        };
+        resolved
+            .devices
+            .iter()
+            .find(owns)
+            .map(|device| device.node.path())
     };
     let device_of = |spi: u64| {
-        let raises = |device: &&Device<'_>| device.interrupts.iter().any(|i| i.spi().map(u64::from) == Some(spi));
-        resolved.devices.iter().find(raises).map(|device| device.node.path())
+        let raises = |device: &&Device<'_>| {
+            device
+                .interrupts
+                .iter()
+                .any(|i| i.spi().map(u64::from) == Some(spi))
+        };
+        resolved
+            .devices
+            .iter()
+            .find(raises)
+            .map(|device| device.node.path())
     };
     let (property, node) = match refused.code {
         code::BAD_NAME | code::NAME_TAKEN => ("model", None),
-        code::NO_CPU | code::NO_SUCH_CPU | code::CPU_OF_CELL | code::CPU_OF_LINUX | code::LAST_CPU | code::CPU_TWICE => {
-            ("cpus", None)
+        code::NO_CPU
+        | code::NO_SUCH_CPU
+        | code::CPU_OF_CELL
+        | code::CPU_OF_LINUX
+        | code::LAST_CPU
+        | code::CPU_TWICE => ("cpus", None),
+        code::NO_SUCH_SPI | code::SPI_OF_CELL | code::SPI_TWICE => {
+            ("devices", device_of(refused.a))
         }
-        code::NO_SUCH_SPI | code::SPI_OF_CELL | code::SPI_TWICE => ("devices", device_of(refused.a)),
-        code::DEVICE_IN_RAM | code::DEVICE_IS_GIC | code::DEVICE_OF_CELL => ("devices", device_at(refused.a)),
+        code::DEVICE_IN_RAM | code::DEVICE_IS_GIC | code::DEVICE_OF_CELL => {
+            ("devices", device_at(refused.a))
+        }
         code::POOL_FULL | code::NO_RAM => ("memory", None),
-        code::MEMORY_OF_CELL | code::MEMORY_OF_HYPERVISOR | code::MEMORY_OF_LINUX | code::MEMORY_ABSENT
+        code::MEMORY_OF_CELL
+        | code::MEMORY_OF_HYPERVISOR
+        | code::MEMORY_OF_LINUX
+        | code::MEMORY_ABSENT
             if device_at(refused.a).is_some() =>
         {
             ("devices", device_at(refused.a))
         }
-        code::MEMORY_OF_CELL | code::MEMORY_OF_HYPERVISOR | code::MEMORY_OF_LINUX | code::MEMORY_ABSENT => {
-            ("memory-physical", None)
-        }
+        code::MEMORY_OF_CELL
+        | code::MEMORY_OF_HYPERVISOR
+        | code::MEMORY_OF_LINUX
+        | code::MEMORY_ABSENT => ("memory-physical", None),
         code::UNALIGNED | code::WRAPS | code::EMPTY | code::OVERLAPS_ITSELF => ("memory", None),
         _ => ("", None),
     };

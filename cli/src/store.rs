@@ -73,7 +73,9 @@ impl Store {
 
     /// One in another folder.
     pub fn at(folder: &Path) -> Self {
-        Self { folder: folder.to_owned() }
+        Self {
+            folder: folder.to_owned(),
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -90,8 +92,19 @@ impl Store {
 
     /// Returns all records.
     pub fn all(&self) -> Vec<Record> {
-        let files = fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        let names = files.filter_map(|path| Some(path.file_name()?.to_str()?.strip_suffix(".json")?.to_owned()));
+        let files = fs::read_dir(&self.folder)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path());
+        let names = files.filter_map(|path| {
+            Some(
+                path.file_name()?
+                    .to_str()?
+                    .strip_suffix(".json")?
+                    .to_owned(),
+            )
+        });
         let mut records: Vec<Record> = names.filter_map(|name| self.get(&name)).collect();
         records.sort_by(|a, b| a.name.cmp(&b.name));
         records
@@ -103,7 +116,9 @@ impl Store {
     /// The folder cannot be written.
     pub fn put(&self, record: &Record) -> Result<(), Error> {
         let path = self.path(&record.name);
-        let draft = self.folder.join(format!(".{}.{}", record.name, std::process::id()));
+        let draft = self
+            .folder
+            .join(format!(".{}.{}", record.name, std::process::id()));
         let write = || -> io::Result<()> {
             fs::create_dir_all(&self.folder)?;
             let mut file = fs::File::create(&draft)?;
@@ -121,7 +136,9 @@ impl Store {
     pub fn remove(&self, name: &str) -> Result<(), Error> {
         let path = self.path(name);
         match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::file("remove", &path, &error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::file("remove", &path, &error))
+            }
             _ => Ok(()),
         }
     }

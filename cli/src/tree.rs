@@ -37,7 +37,10 @@ impl Tree {
     /// The blob is not a well-formed device tree.
     pub fn parse(blob: &[u8]) -> Result<Self, Malformed> {
         let blob = check::check(blob)?;
-        let mut tree = Self { nodes: Vec::new(), by_phandle: HashMap::new() };
+        let mut tree = Self {
+            nodes: Vec::new(),
+            by_phandle: HashMap::new(),
+        };
         tree.add(&Fdt::new_unchecked(blob).root(), None);
         for index in 0..tree.nodes.len() {
             if let Some(phandle) = tree.node(index).u32("phandle") {
@@ -50,8 +53,16 @@ impl Tree {
     /// Adds a node and all below it; `check::MAX_DEPTH` bounds the recursion.
     fn add(&mut self, node: &FdtNode<'_>, parent: Option<usize>) -> usize {
         let index = self.nodes.len();
-        let properties = node.properties().map(|p| (p.name().to_owned(), p.value().to_vec())).collect();
-        self.nodes.push(Record { name: node.name().to_owned(), parent, children: Vec::new(), properties });
+        let properties = node
+            .properties()
+            .map(|p| (p.name().to_owned(), p.value().to_vec()))
+            .collect();
+        self.nodes.push(Record {
+            name: node.name().to_owned(),
+            parent,
+            children: Vec::new(),
+            properties,
+        });
         for child in node.children() {
             let child = self.add(&child, Some(index));
             self.nodes[index].children.push(child);
@@ -76,7 +87,9 @@ impl Tree {
     /// Returns the node at an absolute path.
     pub fn find(&self, path: &str) -> Option<Node<'_>> {
         let path = path.strip_prefix('/')?;
-        path.split('/').filter(|name| !name.is_empty()).try_fold(self.root(), |node, name| node.child(name))
+        path.split('/')
+            .filter(|name| !name.is_empty())
+            .try_fold(self.root(), |node, name| node.child(name))
     }
 
     /// Returns the node that a path, or an alias with an optional path behind it, names.
@@ -92,7 +105,12 @@ impl Tree {
     /// Returns the names in `/aliases`.
     pub fn aliases(&self) -> Vec<&str> {
         let properties = self.find("/aliases").map(|node| node.properties());
-        properties.into_iter().flatten().map(|(name, _)| name).filter(|name| *name != "phandle").collect()
+        properties
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name)
+            .filter(|name| *name != "phandle")
+            .collect()
     }
 
     /// Returns the node that has the phandle.
@@ -150,7 +168,10 @@ impl<'t> Node<'t> {
 
     /// Returns the nodes right below.
     pub fn children(self) -> impl Iterator<Item = Self> {
-        self.record().children.iter().map(move |index| self.tree.node(*index))
+        self.record()
+            .children
+            .iter()
+            .map(move |index| self.tree.node(*index))
     }
 
     /// Returns the child of that name; the unit address may be left out where only one child fits.
@@ -158,18 +179,25 @@ impl<'t> Node<'t> {
         if let Some(child) = self.children().find(|child| child.name() == name) {
             return Some(child);
         }
-        let mut alike = self.children().filter(|child| child.name().split('@').next() == Some(name));
+        let mut alike = self
+            .children()
+            .filter(|child| child.name().split('@').next() == Some(name));
         alike.next().filter(|_| alike.next().is_none())
     }
 
     /// Returns its properties in order.
     pub fn properties(self) -> impl Iterator<Item = (&'t str, &'t [u8])> {
-        self.record().properties.iter().map(|(name, value)| (name.as_str(), value.as_slice()))
+        self.record()
+            .properties
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_slice()))
     }
 
     /// Returns the value of a property.
     pub fn property(self, name: &str) -> Option<&'t [u8]> {
-        self.properties().find(|(other, _)| *other == name).map(|(_, value)| value)
+        self.properties()
+            .find(|(other, _)| *other == name)
+            .map(|(_, value)| value)
     }
 
     /// Returns a property of one cell.
@@ -184,7 +212,9 @@ impl<'t> Node<'t> {
 
     /// Tells whether its `compatible` lists the name.
     pub fn is_compatible(self, name: &str) -> bool {
-        self.property("compatible").and_then(strings).is_some_and(|list| list.contains(&name))
+        self.property("compatible")
+            .and_then(strings)
+            .is_some_and(|list| list.contains(&name))
     }
 
     /// Tells whether its `status` leaves it in use.
@@ -203,7 +233,9 @@ pub fn strings(value: &[u8]) -> Option<Vec<&str>> {
 
 /// Splits a value into cells; `None` when its length is not a multiple of four.
 pub fn cells(value: &[u8]) -> Option<Vec<u32>> {
-    let (words, []) = value.as_chunks::<4>() else { return None };
+    let (words, []) = value.as_chunks::<4>() else {
+        return None;
+    };
     Some(words.iter().map(|word| u32::from_be_bytes(*word)).collect())
 }
 

@@ -19,12 +19,17 @@ fn send(device: &Device, cell: Cell<'_>, command: Command) -> Result<(), Error> 
         Command::Stop => ("stopping", "stop"),
         Command::Destroy => ("destroying", "destroy"),
     };
-    let answer = watch(&format!("{doing} {name}"), || device.command(command, cell.id as u64))?;
+    let answer = watch(&format!("{doing} {name}"), || {
+        device.command(command, cell.id as u64)
+    })?;
     answer.map_err(|refused| refusal(&format!("cannot {cannot} cell '{name}'"), refused))
 }
 
 fn done(name: &str, state: &str) -> Report {
-    Report::new(format!("cell '{name}' is {state}"), json!({ "cell": name, "state": state }))
+    Report::new(
+        format!("cell '{name}' is {state}"),
+        json!({ "cell": name, "state": state }),
+    )
 }
 
 /// Starts a cell, loading its image anew when it has run before.
@@ -35,7 +40,13 @@ pub fn start(context: &Context, name: &str) -> Result<Report, Error> {
     let device = Device::open()?;
     let info = live::read(&device)?;
     let cell = live::cell(&info, name)?;
-    let wants_image = [state::CREATED, state::LOADING, state::STOPPED, state::FAILED].contains(&cell.info.state);
+    let wants_image = [
+        state::CREATED,
+        state::LOADING,
+        state::STOPPED,
+        state::FAILED,
+    ]
+    .contains(&cell.info.state);
     if wants_image {
         reload(context, &device, cell)?;
     }
@@ -52,7 +63,11 @@ fn reload(context: &Context, device: &Device, cell: Cell<'_>) -> Result<(), Erro
             "cannot start cell '{name}': it is {state} and has no image: bulkhead cell load {name} IMAGE"
         )));
     };
-    context.note(&format!("cell '{name}' was {}: loading {} anew", state_name(cell.info.state), image.path.display()));
+    context.note(&format!(
+        "cell '{name}' was {}: loading {} anew",
+        state_name(cell.info.state),
+        image.path.display()
+    ));
     put(device, cell, record.as_ref(), image).map(drop)
 }
 
@@ -92,16 +107,26 @@ pub fn restart(context: &Context, name: &str) -> Result<Report, Error> {
 pub fn destroy(context: &Context, name: &str) -> Result<Report, Error> {
     let device = Device::open()?;
     let record = context.store.get(name);
-    let is_gone = match live::read(&device).and_then(|info| send(&device, live::cell(&info, name)?, Command::Destroy)) {
+    let is_gone = match live::read(&device)
+        .and_then(|info| send(&device, live::cell(&info, name)?, Command::Destroy))
+    {
         Ok(()) => false,
         // Only its record is left: the command before this one died.
-        Err(Error::Refused(_) | Error::NotEnabled) if record.is_some() && !exists(&device, name)? => true,
+        Err(Error::Refused(_) | Error::NotEnabled)
+            if record.is_some() && !exists(&device, name)? =>
+        {
+            true
+        }
         Err(error) => return Err(error),
     };
     if let Some(record) = record {
         give_back(context, &record)?;
     }
-    let state = if is_gone { "gone; its devices are Linux's again" } else { "destroyed" };
+    let state = if is_gone {
+        "gone; its devices are Linux's again"
+    } else {
+        "destroyed"
+    };
     Ok(done(name, state))
 }
 
@@ -118,7 +143,12 @@ fn exists(device: &Device, name: &str) -> Result<bool, Error> {
 /// # Errors
 /// A driver does not take its device back; the rest is done.
 pub(super) fn give_back(context: &Context, record: &Record) -> Result<(), Error> {
-    let failures: Vec<String> = record.unbound.iter().filter_map(|binding| binding.bind().err()).map(|e| e.to_string()).collect();
+    let failures: Vec<String> = record
+        .unbound
+        .iter()
+        .filter_map(|binding| binding.bind().err())
+        .map(|e| e.to_string())
+        .collect();
     context.store.remove(&record.name)?;
     match failures.is_empty() {
         true => Ok(()),

@@ -57,35 +57,74 @@ pub(super) fn spare(board: &Board) -> Result<Vec<Mpidr>, ConfigError> {
 ///
 /// Where the hypervisor and the pool will lie is not known: explicit places are checked to be RAM, the rest as if
 /// the pool were as large as wanted.
-fn check_ledger(system: &SystemConfig, cell: &CellFile, resolved: &Resolved<'_>) -> Result<(), Error> {
+fn check_ledger(
+    system: &SystemConfig,
+    cell: &CellFile,
+    resolved: &Resolved<'_>,
+) -> Result<(), Error> {
     let blame = |refused: Refused| Error::Config(blame(refused, cell, resolved));
-    let Some(ram) = system.ram.iter().max_by_key(|ram| ram.size()) else { return Ok(()) };
+    let Some(ram) = system.ram.iter().max_by_key(|ram| ram.size()) else {
+        return Ok(());
+    };
     let align = |address: u64| address.next_multiple_of(HV_SIZE);
     let hv = align(ram.base().0);
-    let pool = ram.end().0.checked_sub(hv + HV_SIZE).map(|size| size / PAGE_SIZE * PAGE_SIZE).unwrap_or_default();
+    let pool = ram
+        .end()
+        .0
+        .checked_sub(hv + HV_SIZE)
+        .map(|size| size / PAGE_SIZE * PAGE_SIZE)
+        .unwrap_or_default();
     let hv_region = Region::pages(Hpa(hv), HV_SIZE).map_err(|refused| refusal("board", refused))?;
     let pool = Region::pages(Hpa(hv + HV_SIZE), pool).ok();
-    let ledger = Ledger::new(system, hv_region, pool, 52).map_err(|refused| refusal("the board's tree", refused))?;
-    ledger.prepare_create(&resolved.config, |_| true).map(drop).map_err(blame)
+    let ledger = Ledger::new(system, hv_region, pool, 52)
+        .map_err(|refused| refusal("the board's tree", refused))?;
+    ledger
+        .prepare_create(&resolved.config, |_| true)
+        .map(drop)
+        .map_err(blame)
 }
 
 fn report(cell: &CellFile, resolved: &Resolved<'_>, board: &Board, tree_size: usize) -> Report {
     let config = &resolved.config;
-    let mut lines = vec![format!("{}: good for {}", cell.place.file, board.file), format!("name: {}", cell.name)];
+    let mut lines = vec![
+        format!("{}: good for {}", cell.place.file, board.file),
+        format!("name: {}", cell.name),
+    ];
     for (number, mpidr) in config.cpus.iter().enumerate() {
-        lines.push(format!("CPU {number}: affinity {:#x} of the board", mpidr.get()));
+        lines.push(format!(
+            "CPU {number}: affinity {:#x} of the board",
+            mpidr.get()
+        ));
     }
     for memory in &config.memory {
         let from = match memory.placement {
             Placement::Pool => "from the pool".to_owned(),
             Placement::At(hpa) => format!("physically at {:#x}", hpa.0),
         };
-        lines.push(format!("memory: {} at {:#x}, {from}", Bytes(memory.size), memory.gpa.0));
+        lines.push(format!(
+            "memory: {} at {:#x}, {from}",
+            Bytes(memory.size),
+            memory.gpa.0
+        ));
     }
     for device in &resolved.devices {
-        let registers: Vec<_> = device.registers.iter().map(|w| format!("{:#x}+{:#x}", w.base, w.size)).collect();
-        let interrupts: Vec<_> = device.interrupts.iter().filter_map(|i| i.spi()).map(|spi| spi.to_string()).collect();
-        lines.push(format!("device {}: registers [{}], interrupts [{}]", device.node.path(), registers.join(", "), interrupts.join(", ")));
+        let registers: Vec<_> = device
+            .registers
+            .iter()
+            .map(|w| format!("{:#x}+{:#x}", w.base, w.size))
+            .collect();
+        let interrupts: Vec<_> = device
+            .interrupts
+            .iter()
+            .filter_map(|i| i.spi())
+            .map(|spi| spi.to_string())
+            .collect();
+        lines.push(format!(
+            "device {}: registers [{}], interrupts [{}]",
+            device.node.path(),
+            registers.join(", "),
+            interrupts.join(", ")
+        ));
     }
     if resolved.console.is_some() && resolved.console == board.stdout() {
         lines.push("note: the console is the one that the board's tree gives to Linux (/chosen stdout-path)".to_owned());

@@ -40,8 +40,11 @@ pub fn create(context: &Context, path: &Path) -> Result<Report, Error> {
         Error::Config(error)
     };
     let ledger = live::ledger(&info, &context.system(&board)?, &context.store);
-    let ledger = ledger.map_err(|refused| refusal("the running hypervisor does not match this board", refused))?;
-    ledger.prepare_create(&resolved.config, |_| true).map_err(blame)?;
+    let ledger = ledger
+        .map_err(|refused| refusal("the running hypervisor does not match this board", refused))?;
+    ledger
+        .prepare_create(&resolved.config, |_| true)
+        .map_err(blame)?;
     let mut blob = [0; MAX_SIZE];
     let size = resolved.config.encode(&mut blob).map_err(blame)?;
     let mut record = record(path, &cell, &resolved, &board)?;
@@ -53,7 +56,9 @@ pub fn create(context: &Context, path: &Path) -> Result<Report, Error> {
     let mask = linux_mask(&cpus, &resolved.config.cpus)?;
     let made = unbind(&record).and_then(|()| {
         let name = &record.name;
-        let answer = watch(&format!("creating {name}: clearing its memory"), || device.create(&record.blob, mask))?;
+        let answer = watch(&format!("creating {name}: clearing its memory"), || {
+            device.create(&record.blob, mask)
+        })?;
         answer.map_err(blame)
     });
     match made {
@@ -68,14 +73,27 @@ pub fn create(context: &Context, path: &Path) -> Result<Report, Error> {
 /// CPUs that `cpus = <n>` may take: online ones first, the highest number first; never CPU 0, nor another cell's.
 fn spare(cpus: &[LinuxCpu], info: &Info) -> Vec<Mpidr> {
     let is_roots = |cpu: &&LinuxCpu| live::cpus_of(info, 0).any(|mpidr| mpidr == cpu.mpidr);
-    let mut spare: Vec<&LinuxCpu> = cpus.iter().filter(|cpu| cpu.number != 0).filter(is_roots).collect();
+    let mut spare: Vec<&LinuxCpu> = cpus
+        .iter()
+        .filter(|cpu| cpu.number != 0)
+        .filter(is_roots)
+        .collect();
     spare.sort_by_key(|cpu| (!cpu.is_online, std::cmp::Reverse(cpu.number)));
     spare.into_iter().map(|cpu| cpu.mpidr).collect()
 }
 
-fn record(path: &Path, cell: &CellFile, resolved: &Resolved<'_>, board: &Board) -> Result<Record, Error> {
+fn record(
+    path: &Path,
+    cell: &CellFile,
+    resolved: &Resolved<'_>,
+    board: &Board,
+) -> Result<Record, Error> {
     let windows = resolved.devices.iter().flat_map(|device| {
-        device.registers.iter().map(|w| DeviceRecord { node: device.node.path(), base: w.base, size: w.size })
+        device.registers.iter().map(|w| DeviceRecord {
+            node: device.node.path(),
+            base: w.base,
+            size: w.size,
+        })
     });
     Ok(Record {
         name: cell.name.to_string(),
@@ -89,7 +107,11 @@ fn record(path: &Path, cell: &CellFile, resolved: &Resolved<'_>, board: &Board) 
 }
 
 /// Finds the drivers that have to let go of the cell's devices.
-fn drivers(context: &Context, cell: &CellFile, resolved: &Resolved<'_>) -> Result<Vec<Binding>, Error> {
+fn drivers(
+    context: &Context,
+    cell: &CellFile,
+    resolved: &Resolved<'_>,
+) -> Result<Vec<Binding>, Error> {
     let mut found = Vec::new();
     for device in &resolved.devices {
         // The architected timer's driver is Linux's own clock; the cell uses its own CPUs' timers.
@@ -99,10 +121,16 @@ fn drivers(context: &Context, cell: &CellFile, resolved: &Resolved<'_>) -> Resul
         let path = device.node.path();
         for binding in context.linux.bindings(&path) {
             if let Some(console) = context.linux.console_of(&binding) {
-                let reason = format!("{path}: Linux itself prints on it ({console}); choose another, or move Linux's console");
+                let reason = format!(
+                    "{path}: Linux itself prints on it ({console}); choose another, or move Linux's console"
+                );
                 return Err(cell.place.wrong("devices", reason).into());
             }
-            found.push(binding);
+            if binding.can_unbind() {
+                found.push(binding);
+            } else {
+                eprintln!("bulkhead: warning: {}", binding.stays());
+            }
         }
     }
     Ok(found)
@@ -110,8 +138,17 @@ fn drivers(context: &Context, cell: &CellFile, resolved: &Resolved<'_>) -> Resul
 
 /// Takes over what a command that died has unbound for a cell of this name.
 fn keep_older(context: &Context, record: &mut Record) {
-    let older = context.store.get(&record.name).map(|older| older.unbound).unwrap_or_default();
-    record.unbound.extend(older.into_iter().filter(|binding| !record.unbound.contains(binding)).collect::<Vec<_>>());
+    let older = context
+        .store
+        .get(&record.name)
+        .map(|older| older.unbound)
+        .unwrap_or_default();
+    record.unbound.extend(
+        older
+            .into_iter()
+            .filter(|binding| !record.unbound.contains(binding))
+            .collect::<Vec<_>>(),
+    );
 }
 
 fn unbind(record: &Record) -> Result<(), Error> {
@@ -123,9 +160,16 @@ fn linux_mask(cpus: &[LinuxCpu], wanted: &[Mpidr]) -> Result<u64, Error> {
     let number = |mpidr: &Mpidr| {
         let cpu = cpus.iter().find(|cpu| cpu.mpidr == *mpidr);
         let bit = cpu.and_then(|cpu| 1u64.checked_shl(cpu.number));
-        bit.ok_or_else(|| Error::System(format!("Linux does not know the CPU of affinity {:#x}", mpidr.get())))
+        bit.ok_or_else(|| {
+            Error::System(format!(
+                "Linux does not know the CPU of affinity {:#x}",
+                mpidr.get()
+            ))
+        })
     };
-    wanted.iter().try_fold(0, |mask, mpidr| Ok(mask | number(mpidr)?))
+    wanted
+        .iter()
+        .try_fold(0, |mask, mpidr| Ok(mask | number(mpidr)?))
 }
 
 fn report(id: u64, resolved: &Resolved<'_>, record: &Record) -> Report {
@@ -140,7 +184,13 @@ fn report(id: u64, resolved: &Resolved<'_>, record: &Record) -> Report {
         config.spis.len()
     );
     for binding in &record.unbound {
-        text = format!("{text}\ntaken from Linux's driver: {}", binding.device.display());
+        text = format!(
+            "{text}\ntaken from Linux's driver: {}",
+            binding.device.display()
+        );
     }
-    Report::new(text, json!({ "cell": record.name, "id": id, "unbound": record.unbound }))
+    Report::new(
+        text,
+        json!({ "cell": record.name, "id": id, "unbound": record.unbound }),
+    )
 }

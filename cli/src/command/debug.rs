@@ -23,40 +23,69 @@ use crate::tree::compile;
 /// As usual; here mostly the refusal that a test wants to see.
 pub fn run(context: &Context, debug: Debug) -> Result<Report, Error> {
     match debug {
-        Debug::Blob { file, board, set, size } => {
+        Debug::Blob {
+            file,
+            board,
+            set,
+            size,
+        } => {
             let config = config(&file, board.as_deref())?;
             let mut blob = [0; MAX_SIZE];
-            let length = config.encode(&mut blob).map_err(|refused| refusal("cell blob", refused))?;
-            write(change(blob[..length].to_vec(), &set, size, |name| word(&config, name))?)
+            let length = config
+                .encode(&mut blob)
+                .map_err(|refused| refusal("cell blob", refused))?;
+            write(change(blob[..length].to_vec(), &set, size, |name| {
+                word(&config, name)
+            })?)
         }
         Debug::SystemBlob { board, set, size } => {
             let system = context.system(&Board::read(board.as_deref())?)?;
             let mut blob = [0; MAX_SIZE];
-            let length = system.encode(&mut blob).map_err(|refused| refusal("system blob", refused))?;
+            let length = system
+                .encode(&mut blob)
+                .map_err(|refused| refusal("system blob", refused))?;
             write(change(blob[..length].to_vec(), &set, size, |_| None)?)
         }
         Debug::CreateBlob { file, linux_cpus } => {
-            let id = Device::open()?.create(&read(&file)?, linux_cpus)?.map_err(|r| refusal("create", r))?;
-            Ok(Report::new(format!("created: id {id}"), json!({ "id": id })))
+            let id = Device::open()?
+                .create(&read(&file)?, linux_cpus)?
+                .map_err(|r| refusal("create", r))?;
+            Ok(Report::new(
+                format!("created: id {id}"),
+                json!({ "id": id }),
+            ))
         }
         Debug::EnableBlob { file, memory } => {
             let device = Device::open()?;
-            enable::send(&device, &read(&file)?, enable::request(&device.status()?, memory)?)?;
+            enable::send(
+                &device,
+                &read(&file)?,
+                enable::request(&device.status()?, memory)?,
+            )?;
             Ok(done())
         }
-        Debug::Load { cell, gpa, file } => {
-            Device::open()?.load(cell, gpa, &read(&file)?)?.map_err(|r| refusal("load", r)).map(|()| done())
-        }
-        Debug::Loaded { cell, entry, argument } => {
-            Device::open()?.loaded(cell, entry, argument)?.map_err(|r| refusal("loaded", r)).map(|()| done())
-        }
+        Debug::Load { cell, gpa, file } => Device::open()?
+            .load(cell, gpa, &read(&file)?)?
+            .map_err(|r| refusal("load", r))
+            .map(|()| done()),
+        Debug::Loaded {
+            cell,
+            entry,
+            argument,
+        } => Device::open()?
+            .loaded(cell, entry, argument)?
+            .map_err(|r| refusal("loaded", r))
+            .map(|()| done()),
         Debug::Command { what, cell } => {
             let command = match what.as_str() {
                 "start" => Command::Start,
                 "stop" => Command::Stop,
                 _ => Command::Destroy,
             };
-            Device::open()?.command(command, cell)?.map_err(|r| refusal(&what, r)).map(|()| done())
+            Device::open()?
+                .command(command, cell)?
+                .map_err(|r| refusal(&what, r))
+                .map(|()| done())
         }
     }
 }
@@ -70,7 +99,9 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
 }
 
 fn write(blob: Vec<u8>) -> Result<Report, Error> {
-    io::stdout().write_all(&blob).map_err(|error| Error::System(format!("cannot write the blob: {error}")))?;
+    io::stdout()
+        .write_all(&blob)
+        .map_err(|error| Error::System(format!("cannot write the blob: {error}")))?;
     Ok(Report::new("", json!({})))
 }
 
@@ -88,12 +119,25 @@ fn change(
     find: impl Fn(&str) -> Option<usize>,
 ) -> Result<Vec<u8>, Error> {
     for change in set {
-        let wrong = || Error::System(format!("--set {change}: want INDEX=VALUE or the name of a word there is"));
+        let wrong = || {
+            Error::System(format!(
+                "--set {change}: want INDEX=VALUE or the name of a word there is"
+            ))
+        };
         let (name, value) = change.split_once('=').ok_or_else(wrong)?;
-        let index = find(name).or_else(|| number(name).ok().and_then(|index| usize::try_from(index).ok()));
+        let index = find(name).or_else(|| {
+            number(name)
+                .ok()
+                .and_then(|index| usize::try_from(index).ok())
+        });
         let value = number(value).map_err(|_| wrong())?;
-        let at = index.and_then(|index| index.checked_mul(8)).ok_or_else(wrong)?;
-        let word = blob.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<8>()).ok_or_else(wrong)?;
+        let at = index
+            .and_then(|index| index.checked_mul(8))
+            .ok_or_else(wrong)?;
+        let word = blob
+            .get_mut(at..)
+            .and_then(|rest| rest.first_chunk_mut::<8>())
+            .ok_or_else(wrong)?;
         *word = value.to_le_bytes();
     }
     if let Some(size) = size.and_then(|size| usize::try_from(size).ok()) {

@@ -29,9 +29,15 @@ pub fn enable(context: &Context, args: &args::Enable) -> Result<Report, Error> {
     let board = Board::read(None)?;
     let system = context.system(&board)?;
     let mut blob = [0; MAX_SIZE];
-    let size = system.encode(&mut blob).map_err(|refused| refusal("system blob", refused))?;
+    let size = system
+        .encode(&mut blob)
+        .map_err(|refused| refusal("system blob", refused))?;
     let (inject, inject_mpidr) = args.inject.unwrap_or_default();
-    let request = Enable { inject, inject_mpidr, ..request(&device.status()?, args.memory)? };
+    let request = Enable {
+        inject,
+        inject_mpidr,
+        ..request(&device.status()?, args.memory)?
+    };
     send(&device, &blob[..size], request)?;
     if let Some(note) = kvm_note(&context.linux) {
         context.note(note);
@@ -44,18 +50,31 @@ pub fn enable(context: &Context, args: &args::Enable) -> Result<Report, Error> {
 /// # Errors
 /// A size is not made of pages.
 pub(super) fn request(status: &Status, memory: args::Memory) -> Result<Enable, Error> {
-    let default = if status.reserved_size == 0 { DEFAULT_POOL } else { 0 };
+    let default = if status.reserved_size == 0 {
+        DEFAULT_POOL
+    } else {
+        0
+    };
     let (hv_size, pool_size) = (memory.hv, memory.pool.unwrap_or(default));
     for (option, value) in [("--hv-memory", hv_size), ("--memory", pool_size)] {
         if value % PAGE_SIZE != 0 {
-            return Err(Error::Refused(format!("{option} {value:#x}: not a multiple of {PAGE_SIZE} bytes")));
+            return Err(Error::Refused(format!(
+                "{option} {value:#x}: not a multiple of {PAGE_SIZE} bytes"
+            )));
         }
     }
-    Ok(Enable { hv_size, pool_size, ..Enable::default() })
+    Ok(Enable {
+        hv_size,
+        pool_size,
+        ..Enable::default()
+    })
 }
 
 pub(super) fn send(device: &Device, blob: &[u8], request: Enable) -> Result<(), Error> {
-    watch("enabling Bulkhead on all CPUs", || device.enable(blob, request))?.map_err(|refused| {
+    watch("enabling Bulkhead on all CPUs", || {
+        device.enable(blob, request)
+    })?
+    .map_err(|refused| {
         let text = refusal("cannot enable", refused);
         match refused.code {
             code::HV_MEMORY_TOO_SMALL => Error::Refused(format!("{text}: raise --hv-memory")),
@@ -74,12 +93,18 @@ fn report(device: &Device, system: &SystemConfig) -> Result<Report, Error> {
         Bytes(info.pool_size),
         info.pool_base
     );
-    Ok(Report::new(text, json!({ "enabled": true, "cpus": online, "memory": memory(&info) })))
+    Ok(Report::new(
+        text,
+        json!({ "enabled": true, "cpus": online, "memory": memory(&info) }),
+    ))
 }
 
 /// Explains what a KVM that holds EL2 will say and cannot do from now on.
 fn kvm_note(linux: &Linux) -> Option<&'static str> {
-    let is_off = linux.parameter("kvm-arm.mode").iter().any(|mode| mode == "none");
+    let is_off = linux
+        .parameter("kvm-arm.mode")
+        .iter()
+        .any(|mode| mode == "none");
     (linux.has("/dev/kvm") && !is_off).then_some(
         "note: KVM was using EL2 and has lost it. Its warnings in the kernel's log (kvm, hyp) are harmless as long as no \
          virtual machine is run; running one fails. Boot with kvm-arm.mode=none to have neither.",
@@ -93,7 +118,9 @@ fn kvm_note(linux: &Linux) -> Option<&'static str> {
 pub fn disable(context: &Context) -> Result<Report, Error> {
     let device = Device::open()?;
     watch("disabling Bulkhead on all CPUs", || device.disable())?.map_err(|refused| {
-        let names = live::read(&device).map(|info| cell_names(&info)).unwrap_or_default();
+        let names = live::read(&device)
+            .map(|info| cell_names(&info))
+            .unwrap_or_default();
         match refused.code {
             code::CELLS_EXIST => Error::Refused(format!("cannot disable: {refused}: {names}")),
             _ => refusal("cannot disable", refused),
@@ -102,11 +129,17 @@ pub fn disable(context: &Context) -> Result<Report, Error> {
     for record in context.store.all() {
         super::cell::give_back(context, &record)?;
     }
-    Ok(Report::new("Bulkhead is disabled", json!({ "enabled": false })))
+    Ok(Report::new(
+        "Bulkhead is disabled",
+        json!({ "enabled": false }),
+    ))
 }
 
 fn cell_names(info: &Info) -> String {
-    let names: Vec<String> = live::cells(info).skip(1).map(|cell| live::text(&cell.info.name)).collect();
+    let names: Vec<String> = live::cells(info)
+        .skip(1)
+        .map(|cell| live::text(&cell.info.name))
+        .collect();
     names.join(", ")
 }
 
@@ -127,7 +160,11 @@ pub fn status() -> Result<Report, Error> {
     if status.enabled == 0 {
         let reserved = match status.reserved_size {
             0 => "no memory is reserved for it; `enable` takes some from Linux".to_owned(),
-            size => format!("{} are reserved for it at {:#x}", Bytes(size), status.reserved_base),
+            size => format!(
+                "{} are reserved for it at {:#x}",
+                Bytes(size),
+                status.reserved_base
+            ),
         };
         let json = json!({
             "enabled": false, "reserved_base": status.reserved_base, "reserved_size": status.reserved_size,
@@ -153,7 +190,10 @@ pub fn status() -> Result<Report, Error> {
         "enabled": true, "cpus": info.cpu_count, "cells": cells, "memory": memory(&info),
         "build_id": format!("{:#018x}", info.build_id), "panic": panic_text(&info),
     });
-    Ok(Report { has_problem: info.panic.count != 0, ..Report::new(text, json) })
+    Ok(Report {
+        has_problem: info.panic.count != 0,
+        ..Report::new(text, json)
+    })
 }
 
 fn panic_text(info: &Info) -> Option<String> {

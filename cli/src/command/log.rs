@@ -30,7 +30,9 @@ pub fn log(context: &Context, args: &args::Log) -> Result<Report, Error> {
     let device = Device::open()?;
     let info = live::read(&device)?;
     let table = table(&args.elf, &info)?;
-    let mut rings: Vec<Ring> = (0..(info.cpu_count as usize).min(MAX_CPUS)).map(Ring::new).collect();
+    let mut rings: Vec<Ring> = (0..(info.cpu_count as usize).min(MAX_CPUS))
+        .map(Ring::new)
+        .collect();
     loop {
         let mut entries = Vec::new();
         for ring in &mut rings {
@@ -45,7 +47,11 @@ pub fn log(context: &Context, args: &args::Log) -> Result<Report, Error> {
             return Ok(Report::new(lines.join("\n"), json));
         }
         for entry in &entries {
-            let line = if context.is_json { to_json(entry).to_string() } else { entry.to_string() };
+            let line = if context.is_json {
+                to_json(entry).to_string()
+            } else {
+                entry.to_string()
+            };
             if writeln!(io::stdout(), "{line}").is_err() {
                 return Ok(Report::new("", json!([])));
             }
@@ -64,11 +70,19 @@ fn table(path: &Path, info: &Info) -> Result<Table, Error> {
     match build_id(&elf) {
         Some(id) if id == info.build_id => {}
         Some(id) => {
-            let reason = format!("it is build {id:#018x}, running is {:#018x}: give the right one with --elf", info.build_id);
+            let reason = format!(
+                "it is build {id:#018x}, running is {:#018x}: give the right one with --elf",
+                info.build_id
+            );
             return Err(wrong(reason));
         }
-        None => return Err(wrong("it is not the hypervisor's ELF file".to_owned())),
+        None => {
+            return Err(wrong(
+                "it has no build id, so it is not the hypervisor's ELF file".to_owned(),
+            ));
+        }
     }
-    let table = Table::parse(&elf).map_err(|error| wrong(format!("its log texts cannot be read: {error:#}")))?;
+    let table = Table::parse(&elf)
+        .map_err(|error| wrong(format!("its log texts cannot be read: {error:#}")))?;
     table.ok_or_else(|| wrong("it has no log texts".to_owned()))
 }

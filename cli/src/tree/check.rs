@@ -52,7 +52,14 @@ pub(super) fn check(blob: &[u8]) -> Result<&[u8], Malformed> {
     if structure.start % 4 != 0 {
         return malformed("unaligned structure block", 8);
     }
-    Walk { blob, structure, strings, offset: 0, nodes: 0 }.run()?;
+    Walk {
+        blob,
+        structure,
+        strings,
+        offset: 0,
+        nodes: 0,
+    }
+    .run()?;
     Ok(blob)
 }
 
@@ -109,7 +116,11 @@ impl Walk<'_> {
             }
         }
         let at = self.offset;
-        if self.token()? == END { Ok(()) } else { malformed("no end mark", at) }
+        if self.token()? == END {
+            Ok(())
+        } else {
+            malformed("no end mark", at)
+        }
     }
 
     fn token(&mut self) -> Result<u32, Malformed> {
@@ -120,7 +131,11 @@ impl Walk<'_> {
 
     /// Passes over `size` bytes and the padding behind them.
     fn skip(&mut self, size: usize) -> Result<(), Malformed> {
-        match self.offset.checked_add(size).map(|end| end.next_multiple_of(4)) {
+        match self
+            .offset
+            .checked_add(size)
+            .map(|end| end.next_multiple_of(4))
+        {
             Some(end) if end <= self.structure.end => self.offset = end,
             _ => return malformed("content outside the structure block", self.offset),
         }

@@ -14,7 +14,11 @@ use crate::error::{Error, Place};
 /// The file cannot be read, `dtc` is missing or refuses it, or it is not a device tree.
 pub fn read(path: &Path) -> Result<Tree, Error> {
     let is_source = path.extension().is_some_and(|extension| extension == "dts");
-    let blob = if is_source { compile(path)? } else { load(path)? };
+    let blob = if is_source {
+        compile(path)?
+    } else {
+        load(path)?
+    };
     let place = Place::new(&path.display().to_string(), "");
     Tree::parse(&blob).map_err(|error| place.wrong("", error.to_string()).into())
 }
@@ -26,7 +30,10 @@ fn load(path: &Path) -> Result<Vec<u8>, Error> {
 fn compile(path: &Path) -> Result<Vec<u8>, Error> {
     // dtc's own message for a missing file is about its internals.
     fs::metadata(path).map_err(|error| Error::file("read", path, &error))?;
-    let output = Command::new("dtc").args(["-q", "-I", "dts", "-O", "dtb", "--"]).arg(path).output();
+    let output = Command::new("dtc")
+        .args(["-q", "-I", "dts", "-O", "dtb", "--"])
+        .arg(path)
+        .output();
     let output = match output {
         Ok(output) => output,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -43,5 +50,7 @@ fn compile(path: &Path) -> Result<Vec<u8>, Error> {
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let place = Place::new(&path.display().to_string(), "");
-    Err(place.wrong("", format!("dtc refuses it: {}", said.trim())).into())
+    Err(place
+        .wrong("", format!("dtc refuses it: {}", said.trim()))
+        .into())
 }

@@ -26,24 +26,43 @@ impl Window {
 /// # Errors
 /// What is wrong, as the rest of a sentence about the node.
 pub fn windows(node: Node<'_>) -> Result<Vec<Window>, String> {
-    let Some(value) = node.property("reg") else { return Ok(Vec::new()) };
-    let Some(bus) = node.parent() else { return Err("the root node has a 'reg'".to_owned()) };
+    let Some(value) = node.property("reg") else {
+        return Ok(Vec::new());
+    };
+    let Some(bus) = node.parent() else {
+        return Err("the root node has a 'reg'".to_owned());
+    };
     let (address_cells, size_cells) = (address_cells(bus)?, size_cells(bus)?);
     let entry = address_cells + size_cells;
     let words = cells(value).filter(|words| words.len() % entry == 0);
     let Some(words) = words else {
-        return Err(format!("its 'reg' of {} bytes is not a multiple of {entry} cells", value.len()));
+        return Err(format!(
+            "its 'reg' of {} bytes is not a multiple of {entry} cells",
+            value.len()
+        ));
     };
-    words.chunks_exact(entry).map(|entry| one_window(node, bus, entry.split_at(address_cells))).collect()
+    words
+        .chunks_exact(entry)
+        .map(|entry| one_window(node, bus, entry.split_at(address_cells)))
+        .collect()
 }
 
-fn one_window(node: Node<'_>, bus: Node<'_>, (base, size): (&[u32], &[u32])) -> Result<Window, String> {
+fn one_window(
+    node: Node<'_>,
+    bus: Node<'_>,
+    (base, size): (&[u32], &[u32]),
+) -> Result<Window, String> {
     let (Some(base), Some(size)) = (number(base), number(size)) else {
-        return Err(format!("'reg' on the bus {} is not memory-mapped", bus.path()));
+        return Err(format!(
+            "'reg' on the bus {} is not memory-mapped",
+            bus.path()
+        ));
     };
-    bus.ancestors().filter(|bus| bus.parent().is_some()).try_fold(Window { base, size }, |window, bus| {
-        translate(bus, window).map_err(|reason| format!("'reg' of {}: {reason}", node.path()))
-    })
+    bus.ancestors()
+        .filter(|bus| bus.parent().is_some())
+        .try_fold(Window { base, size }, |window, bus| {
+            translate(bus, window).map_err(|reason| format!("'reg' of {}: {reason}", node.path()))
+        })
 }
 
 /// Turns an address on the bus into one on the bus above.
@@ -55,11 +74,15 @@ fn translate(bus: Node<'_>, window: Window) -> Result<Window, String> {
         return Ok(window);
     }
     let above = bus.parent().unwrap_or(bus);
-    let (child_cells, parent_cells, size_cells) = (address_cells(bus)?, address_cells(above)?, size_cells(bus)?);
+    let (child_cells, parent_cells, size_cells) =
+        (address_cells(bus)?, address_cells(above)?, size_cells(bus)?);
     let entry = child_cells + parent_cells + size_cells;
     let words = cells(value).filter(|words| words.len() % entry == 0);
     let Some(words) = words else {
-        return Err(format!("'ranges' of {} is not a multiple of {entry} cells", bus.path()));
+        return Err(format!(
+            "'ranges' of {} is not a multiple of {entry} cells",
+            bus.path()
+        ));
     };
     let found = words.chunks_exact(entry).find_map(|entry| {
         let (child, rest) = entry.split_at(child_cells);
@@ -68,7 +91,10 @@ fn translate(bus: Node<'_>, window: Window) -> Result<Window, String> {
         let offset = window.base.checked_sub(child)?;
         let fits = offset.checked_add(window.size)? <= size;
         let base = parent.checked_add(offset)?;
-        fits.then_some(Window { base, size: window.size })
+        fits.then_some(Window {
+            base,
+            size: window.size,
+        })
     });
     found.ok_or_else(|| format!("{:#x} is in no 'ranges' of {}", window.base, bus.path()))
 }
