@@ -10,7 +10,7 @@ keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
 # apt_state NAME: an empty apt state, if it is not there yet; prints its folder.
 apt_state() {
-    local state="$repo/target/apt/$1"
+    local state="${repo:?}/target/apt/$1"
     mkdir -p "$state/lists/partial" "$state/cache/archives/partial"
     [ -e "$state/status" ] || : > "$state/status"
     echo "$state"
