@@ -55,6 +55,11 @@ impl State {
             Self::Fenced => state::FENCED,
         }
     }
+
+    /// Tells whether its CPUs are on their way to be parked.
+    pub const fn is_stopping(self) -> bool {
+        matches!(self, Self::Stopping | Self::Failing)
+    }
 }
 
 /// What is asked of a cell, or happens to it.

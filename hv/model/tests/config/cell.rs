@@ -196,6 +196,13 @@ fn a_cell_executes_only_while_it_runs_or_is_being_stopped() {
 }
 
 #[test]
+fn exactly_the_stopping_states_wait_for_the_cpus() {
+    for state in STATES {
+        assert_eq!(state.is_stopping(), next(state, Parked).is_ok(), "{state:?}");
+    }
+}
+
+#[test]
 fn a_fenced_cell_stays_fenced() {
     assert!(
         Request::ALL
