@@ -198,7 +198,11 @@ fn a_cell_executes_only_while_it_runs_or_is_being_stopped() {
 #[test]
 fn exactly_the_stopping_states_wait_for_the_cpus() {
     for state in STATES {
-        assert_eq!(state.is_stopping(), next(state, Parked).is_ok(), "{state:?}");
+        assert_eq!(
+            state.is_stopping(),
+            next(state, Parked).is_ok(),
+            "{state:?}"
+        );
     }
 }
 
