@@ -27,7 +27,6 @@ struct bulkhead_image_header {
 	__u64 entry;
 	__u64 file_size;
 	__u64 memory_size;
-	__u64 build_id;
 };
 
 struct bulkhead_enter_args {

@@ -6,8 +6,8 @@
 //! or lies elsewhere.
 //!
 //! Per CPU and call, in `stop_machine()` with interrupts off: `hvc #0` with x0 = `HVC_RESET_VECTORS` (2), then
-//! `hvc #0` with x0 = `HVC_SOFT_RESTART` (1), x1 = physical entry, x2 = `hv_base`, x3 = one of the `ENTER_*`
-//! commands, x4 = virtual address to return to. EL2 returns there, at EL1 with interrupts masked and the caller's
+//! `hvc #0` with x0 = `HVC_SOFT_RESTART` (1), x1 = physical entry, x2 = `hv_base`, x3 = `hv_size` plus one of the
+//! `ENTER_*` commands (the size is in whole pages, so its low bits are free), x4 = virtual address to return to. EL2 returns there, at EL1 with interrupts masked and the caller's
 //! stack pointer; x0 = 0 or a negative code of [`crate::code`], x1 and x2 = its details;
 //! x3 to x30 are destroyed. After an error EL2 is as it was found.
 
@@ -38,8 +38,6 @@ pub struct ImageHeader {
     pub file_size: u64,
     /// Bytes of the image in memory, bss included.
     pub memory_size: u64,
-    /// Tells builds apart, so that a log is read with the right ELF file. Hash of the sections.
-    pub build_id: u64,
 }
 
 /// Head of the mailbox at `ENTER_PREPARE`; the system blob follows it at once.

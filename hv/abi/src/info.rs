@@ -194,7 +194,8 @@ pub struct Info {
     pub cpu_count: u32,
     /// Offset of the first log ring, bytes; ring n is at `log_offset + n * LOG_RING_SIZE`.
     pub log_offset: u32,
-    /// `ImageHeader::build_id`.
+    /// First eight bytes of the hash in the image's note `.note.gnu.build-id`, little-endian: tells which ELF file the log
+    /// is read with.
     pub build_id: u64,
     /// Physical base of the hypervisor's memory.
     pub hv_base: u64,

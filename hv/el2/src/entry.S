@@ -15,8 +15,8 @@
     .equ    BOOT_B, 72
     .equ    BOOT_MPIDRS, 80
 
-    .equ    CPU_AREA_SHIFT, 14
-    .equ    CPU_STRUCT, 0x3800
+    .equ    CPU_AREA_SHIFT, 15
+    .equ    CPU_STRUCT, 0x7800
     .equ    CPU_FOUND, 272
 
     .section .header, "a"
@@ -24,10 +24,9 @@
 header:
     .ascii  "BULKHEAD"
     .quad   1                       // ABI_VERSION, asserted in main.rs
-    .quad   entry
-    .quad   __file_end
-    .quad   __image_end
-    .quad   0                       // build id, put in by ci/build's last step (see build_id.rs)
+    .quad   entry - header
+    .quad   __file_end - header
+    .quad   __image_end - header
 
     .section .text.entry, "ax"
     .global entry

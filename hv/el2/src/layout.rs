@@ -6,9 +6,9 @@ use bulkhead_abi::enter::MAILBOX_SIZE;
 use bulkhead_abi::info::{INFO_SIZE, LOG_RING_SIZE};
 
 /// Bytes of one CPU's area: a page that is not mapped, so that an overflowing stack faults; the stack; the struct.
-pub const CPU_AREA_SIZE: u64 = 1 << 14;
+pub const CPU_AREA_SIZE: u64 = 1 << 15;
 /// Offset of the struct in it; the stack ends there.
-pub const CPU_STRUCT_OFFSET: u64 = 0x3800;
+pub const CPU_STRUCT_OFFSET: u64 = 0x7800;
 
 // Defined by image.ld; only their addresses mean something.
 unsafe extern "C" {
