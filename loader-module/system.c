@@ -265,7 +265,8 @@ void bulkhead_system_disable(struct bulkhead_answer *answer)
 		return;
 	unpublish();
 	end(left);
-	pr_info("disabled\n");
+	if (left == BULKHEAD_LEFT)
+		pr_info("disabled\n");
 }
 
 /* Refuses to enable from now on. */
