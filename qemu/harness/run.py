@@ -63,6 +63,7 @@ def _boot(run, repo):
             text = session.tail(os.path.join(run.run_dir, log))
             if text and (run.script or log == "qemu.log"):
                 print(f"--- the end of {log}\n{text}\n---", file=sys.stderr)
+        print(session.cpus(os.path.join(run.run_dir, "cpus.log")), end="", file=sys.stderr)
         session.complain(f"{reason} ({run.run_dir})")
     return status
 

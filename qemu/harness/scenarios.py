@@ -18,7 +18,7 @@ import time
 
 AT_ONCE = 2
 FOLDERS_KEPT = 6
-COMPLAINTS = r"WARNING:|BUG:|Oops|[Cc]all [Tt]race|rcu:.*stall|soft lockup"
+COMPLAINTS = r"WARNING:|BUG:|Oops|[Cc]all [Tt]race|rcu:.*stall|soft lockup|hard LOCKUP|Internal error"
 HEADER = re.compile(r"# (run|uart1|console-not|console-ok):(.*)")
 
 

@@ -43,6 +43,7 @@ class Session:
         while self._outcome is None:
             now = time.monotonic()
             if self._deadline is not None and now >= self._deadline:
+                self._note_cpus()
                 return self._timeout_means
             if self._awaited and now >= self._awaited[1]:
                 self._answer("nothing of the kind on uart1")
@@ -51,6 +52,15 @@ class Session:
             for key, _ in self._selector.select(wait_s):
                 self._read(key)
         return self._outcome
+
+    def _note_cpus(self):
+        """Leaves every CPU's registers in cpus.log: where they are when nothing moves."""
+        try:
+            self._guest.monitor("stop")
+            with open("cpus.log", "w", encoding="utf-8") as file:
+                file.write(self._guest.monitor("info registers -a"))
+        except Ended:
+            pass
 
     def _read(self, key):
         if key.data is None:
@@ -202,6 +212,17 @@ def tail(path, count=40):
     except FileNotFoundError:
         return ""
     return "\n".join(lines[-count:])
+
+
+def cpus(path):
+    """Returns where each CPU is, of the registers that a run left when it timed out."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except FileNotFoundError:
+        return ""
+    found = re.findall(r"CPU#(\d+).*?PC=(\w+).*?PSTATE=\w+ \S+ (?:\S+ )?(EL\d)", text, re.DOTALL)
+    return "".join(f"CPU {number}: {level}, PC {pc}\n" for number, pc, level in found)
 
 
 def complain(text):
