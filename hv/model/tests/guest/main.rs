@@ -1,0 +1,11 @@
+//! What guests do to the machine: translation, traps, power calls, interrupt controller.
+
+mod paging;
+mod paging_property;
+mod psci;
+mod sgi;
+mod smccc;
+mod table_memory;
+mod trap;
+mod vgic_distributor;
+mod vgic_redistributor;

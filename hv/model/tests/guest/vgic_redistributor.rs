@@ -1,0 +1,243 @@
+//! Redistributors, register by register, and every access there is.
+
+use bulkhead_model::vgic::Action;
+use bulkhead_model::vgic::redistributor::{RedistView, gicr_access};
+
+const VIEW: RedistView = RedistView {
+    is_own: true,
+    is_root: false,
+    virtual_affinity: 2,
+    number: 2,
+    is_last: false,
+};
+const CELL: RedistView = VIEW;
+const ROOT: RedistView = RedistView {
+    is_root: true,
+    ..VIEW
+};
+/// One whose CPU is a cell's, as root sees it.
+const FOREIGN: RedistView = RedistView {
+    is_own: false,
+    ..ROOT
+};
+const SGI: u64 = 0x1_0000;
+
+fn read(offset: u64) -> Action {
+    Action::Read {
+        offset,
+        size: 4,
+        mask: 0xffff_ffff,
+    }
+}
+
+fn store(offset: u64, value: u64) -> Action {
+    Action::Store {
+        offset,
+        size: 4,
+        value,
+    }
+}
+
+#[test]
+fn typer_says_what_the_cell_has() {
+    let last = RedistView {
+        virtual_affinity: 0x0102_0304,
+        number: 3,
+        is_last: true,
+        ..CELL
+    };
+    assert_eq!(
+        gicr_access(0x8, 8, None, &CELL),
+        Action::Value(0x0000_0002_0000_0200)
+    );
+    assert_eq!(
+        gicr_access(0x8, 8, None, &last),
+        Action::Value(0x0102_0304_0000_0310)
+    );
+    assert_eq!(gicr_access(0x8, 4, None, &last), Action::Value(0x310));
+    assert_eq!(gicr_access(0xc, 4, None, &last), Action::Value(0x0102_0304));
+    for view in [ROOT, FOREIGN] {
+        let physical = Action::Read {
+            offset: 0x8,
+            size: 8,
+            mask: u64::MAX,
+        };
+        assert_eq!(gicr_access(0x8, 8, None, &view), physical);
+        assert_eq!(gicr_access(0xc, 4, None, &view), read(0xc));
+    }
+    assert_eq!(gicr_access(0x8, 8, Some(1), &ROOT), Action::Ignore);
+}
+
+#[test]
+fn a_cell_has_no_lpis_and_is_awake() {
+    let busy = Action::Read {
+        offset: 0,
+        size: 4,
+        mask: 0x8000_0008,
+    };
+    assert_eq!(gicr_access(0x0, 4, None, &CELL), busy);
+    assert_eq!(gicr_access(0x0, 4, Some(1), &CELL), Action::Ignore);
+    for (offset, size) in [
+        (0x14, 4),
+        (0x40, 8),
+        (0x48, 8),
+        (0x70, 8),
+        (0x78, 8),
+        (0x74, 4),
+        (0xa0, 8),
+        (0xb0, 8),
+        (0xc0, 4),
+    ] {
+        for view in [CELL, FOREIGN] {
+            assert_eq!(
+                gicr_access(offset, size, None, &view),
+                Action::Value(0),
+                "{offset:#x}"
+            );
+            assert_eq!(
+                gicr_access(offset, size, Some(u64::MAX), &view),
+                Action::Ignore,
+                "{offset:#x}"
+            );
+        }
+        let own = gicr_access(offset, size, Some(1), &ROOT);
+        assert_eq!(
+            own,
+            Action::Store {
+                offset,
+                size,
+                value: 1
+            }
+        );
+    }
+    assert_eq!(gicr_access(0x0, 4, Some(1), &ROOT), store(0, 1));
+}
+
+#[test]
+fn private_interrupts_are_the_cpus_cells() {
+    for view in [ROOT, CELL] {
+        let access = |offset, size, write| gicr_access(SGI + offset, size, write, &view);
+        assert_eq!(access(0x80, 4, None), Action::Value(0xffff_ffff));
+        assert_eq!(access(0x80, 4, Some(0)), Action::Ignore, "all in group 1");
+        for offset in [0x100, 0x180, 0x200, 0x280, 0x300, 0x380] {
+            assert_eq!(access(offset, 4, None), read(SGI + offset));
+            assert_eq!(
+                access(offset, 4, Some(0x0800_0001)),
+                store(SGI + offset, 0x0800_0001)
+            );
+        }
+        assert_eq!(
+            access(0x400, 4, Some(0x0005_80ff)),
+            store(SGI + 0x400, 0x1010_80ff)
+        );
+        let byte = Action::Store {
+            offset: SGI + 0x41b,
+            size: 1,
+            value: 0x10,
+        };
+        assert_eq!(access(0x41b, 1, Some(0)), byte);
+        assert_eq!(access(0xc04, 4, Some(2)), store(SGI + 0xc04, 2));
+        assert_eq!(access(0xd00, 4, Some(2)), Action::Ignore);
+        assert_eq!(access(0xe00, 4, None), Action::Value(0));
+        assert_eq!(access(0x100, 1, None), Action::IgnoreLogged);
+        assert_eq!(access(0x102, 4, None), Action::IgnoreLogged);
+    }
+    assert_eq!(
+        gicr_access(SGI + 0x104, 4, Some(1), &ROOT),
+        store(SGI + 0x104, 1),
+        "extended PPIs"
+    );
+    assert_eq!(
+        gicr_access(SGI + 0x104, 4, Some(1), &CELL),
+        Action::IgnoreLogged
+    );
+    assert_eq!(
+        gicr_access(SGI + 0x420, 4, None, &CELL),
+        Action::IgnoreLogged
+    );
+    assert_eq!(
+        gicr_access(SGI + 0xc08, 4, None, &CELL),
+        Action::IgnoreLogged
+    );
+}
+
+#[test]
+fn vlpi_frames_are_roots() {
+    assert_eq!(
+        gicr_access(0x2_0070, 8, Some(3), &ROOT),
+        Action::Store {
+            offset: 0x2_0070,
+            size: 8,
+            value: 3
+        }
+    );
+    for view in [CELL, FOREIGN] {
+        assert_eq!(gicr_access(0x2_0070, 8, Some(3), &view), Action::Ignore);
+        assert_eq!(gicr_access(0x3_0000, 4, None, &view), Action::Value(0));
+    }
+    assert_eq!(gicr_access(0x4_0000, 4, None, &ROOT), Action::IgnoreLogged);
+}
+
+#[test]
+fn a_foreign_redistributor_only_says_what_it_is() {
+    for_all(
+        |offset, size, write| match gicr_access(offset, size, write, &FOREIGN) {
+            Action::Value(0) | Action::Ignore | Action::IgnoreLogged => {}
+            Action::Read {
+                offset: 0x4 | 0x8 | 0xc | 0xffd0..0x1_0000,
+                ..
+            } => {}
+            other => panic!("{offset:#x}: {other:?}"),
+        },
+    );
+}
+
+#[test]
+fn a_cell_touches_nothing_but_its_private_interrupts() {
+    for_all(
+        |offset, size, write| match gicr_access(offset, size, write, &CELL) {
+            Action::Value(_) | Action::Ignore | Action::IgnoreLogged => {}
+            Action::Read { offset: at, .. } => {
+                let frame = matches!(at, 0x0 | 0x4 | 0xffd0..0x1_0000);
+                assert!(
+                    at == offset && write.is_none() && (frame || is_private(at)),
+                    "{at:#x}"
+                );
+            }
+            Action::Store {
+                offset: at,
+                size: width,
+                value,
+            } => {
+                assert!(at == offset && width == size && is_private(at), "{at:#x}");
+                if (0x400..0x420).contains(&(at - SGI)) {
+                    let bytes = value.to_le_bytes();
+                    assert!(
+                        bytes[..usize::from(size)]
+                            .iter()
+                            .all(|priority| *priority >= 0x10)
+                    );
+                }
+            }
+            other => panic!("{offset:#x}: {other:?}"),
+        },
+    );
+}
+
+/// ISENABLER0 to ICACTIVER0, IPRIORITYR0 to 7, ICFGR0 and 1.
+fn is_private(offset: u64) -> bool {
+    matches!(
+        offset - SGI,
+        0x100 | 0x180 | 0x200 | 0x280 | 0x300 | 0x380 | 0x400..0x420 | 0xc00 | 0xc04
+    )
+}
+
+fn for_all(check: impl Fn(u64, u8, Option<u64>)) {
+    for offset in (0..0x4_0010).chain([u64::MAX, u64::MAX - 7, 1 << 32]) {
+        for size in [0, 1, 2, 3, 4, 8, 16, 255] {
+            for write in [None, Some(0), Some(u64::MAX), Some(0x0102_0304_0506_0728)] {
+                check(offset, size, write);
+            }
+        }
+    }
+}
