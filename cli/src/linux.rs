@@ -196,7 +196,10 @@ impl Binding {
         format!(
             "Linux's driver {} is built in and cannot let go of {}: while the cell has the device nothing on Linux may \
              open it. To keep Linux away from it, mark its node status = \"disabled\" in Linux's own tree",
-            self.driver.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+            self.driver
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default(),
             self.name()
         )
     }

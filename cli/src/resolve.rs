@@ -172,7 +172,7 @@ fn devices<'t>(cell: &CellFile, board: &'t Board) -> Result<Vec<Device<'t>>, Con
         if devices.iter().any(|device| device.node == node) {
             return Err(wrong("it is listed twice".to_owned()));
         }
-        if is_gic(node) {
+        if node.ancestors().any(is_gic) {
             return Err(wrong(
                 "the interrupt controller cannot be given away; every cell has its own view of it"
                     .to_owned(),

@@ -1,0 +1,128 @@
+//! The binary's exit codes and messages, on a machine that has no Bulkhead.
+
+use std::process::{Command, Output};
+
+use crate::support::{board, cell, good_but};
+
+fn bulkhead(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_bulkhead"))
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn without_the_module_everything_says_so() {
+    let every: [&[&str]; 11] = [
+        &["enable"],
+        &["disable"],
+        &["status"],
+        &["cell", "create", "x.dts"],
+        &["cell", "load", "rtos", "x"],
+        &["cell", "start", "rtos"],
+        &["cell", "stop", "rtos"],
+        &["cell", "destroy", "rtos"],
+        &["cell", "list"],
+        &["cell", "show", "rtos"],
+        &["log"],
+    ];
+    for arguments in every {
+        let output = bulkhead(arguments);
+        assert_eq!(output.status.code(), Some(4), "{arguments:?}");
+        assert_eq!(
+            said(&output),
+            "bulkhead: the kernel module is not loaded: modprobe bulkhead\n"
+        );
+    }
+}
+
+#[test]
+fn errors_are_json_where_json_is_wanted() {
+    let output = bulkhead(&["--json", "cell", "list"]);
+    let error: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!(error["error"]["code"], 4);
+}
+
+#[test]
+fn wrong_usage_is_two() {
+    for arguments in [
+        &[][..],
+        &["frobnicate"],
+        &["cell"],
+        &["enable", "--memory", "lots"],
+        &["cell", "start"],
+    ] {
+        assert_eq!(bulkhead(arguments).status.code(), Some(2), "{arguments:?}");
+    }
+    assert!(
+        said(&bulkhead(&["enable", "--memory", "lots"]))
+            .contains("want a size such as 64M, 512K or 0x100000")
+    );
+}
+
+#[test]
+fn a_wrong_cell_is_three() {
+    let path = cell(&good_but("cpus = <9>"));
+    let board = board("virt");
+    let output = bulkhead(&[
+        "config",
+        "check",
+        path.to_str().unwrap(),
+        "--board",
+        board.to_str().unwrap(),
+    ]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(
+        said(&output).contains("property 'cpus': <9> CPUs wanted"),
+        "{}",
+        said(&output)
+    );
+}
+
+#[test]
+fn a_missing_file_is_five() {
+    let output = bulkhead(&["config", "check", "/no/such.dts", "--board", "/no/such.dtb"]);
+    assert_eq!(output.status.code(), Some(5));
+    assert_eq!(
+        said(&output),
+        "bulkhead: cannot read /no/such.dts: No such file or directory (os error 2)\n"
+    );
+}
+
+#[test]
+fn without_dtc_the_remedy_is_said() {
+    let path = cell(&good_but(""));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bulkhead"));
+    let output = command
+        .args(["config", "check", path.to_str().unwrap()])
+        .env("PATH", "/nowhere")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(5));
+    assert!(
+        said(&output).contains("apt-get install device-tree-compiler"),
+        "{}",
+        said(&output)
+    );
+}
+
+#[test]
+fn a_good_cell_is_zero_and_json() {
+    let path = cell(&good_but(""));
+    let board = board("virt");
+    let output = bulkhead(&[
+        "--json",
+        "config",
+        "check",
+        path.to_str().unwrap(),
+        "--board",
+        board.to_str().unwrap(),
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["name"], "rtos");
+}

@@ -1,0 +1,9 @@
+//! Tests of the command line that need no board.
+
+mod exit_codes;
+mod hostile_trees;
+mod images;
+mod machine;
+mod resolve;
+mod support;
+mod wrong_cells;

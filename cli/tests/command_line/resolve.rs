@@ -1,0 +1,298 @@
+//! What a cell's file comes to on a board: addresses, interrupts, CPUs, and the cell's own device tree.
+
+use crate::support::{board, cell, good_but};
+use bulkhead_cli::board::Board;
+use bulkhead_cli::cell_file::CellFile;
+use bulkhead_cli::resolve::{Resolved, resolve};
+use bulkhead_cli::tree::reg::{Window, windows};
+use bulkhead_cli::tree::{Tree, cells, compile};
+use bulkhead_cli::{guest_tree, tree::interrupts};
+use bulkhead_model::addr::Hpa;
+use bulkhead_model::blob::{CellConfig, Conduit, MAX_SIZE, Placement, SystemConfig};
+use bulkhead_model::id::Mpidr;
+
+fn read(name: &str) -> Board {
+    Board::read(Some(&board(name))).unwrap()
+}
+
+fn file(change: &str) -> CellFile {
+    CellFile::read(
+        &compile::read(&cell(&good_but(change))).unwrap(),
+        "cell.dts",
+    )
+    .unwrap()
+}
+
+fn resolved<'t>(board: &'t Board, change: &str) -> Resolved<'t> {
+    let spare: Vec<Mpidr> = board
+        .cpus()
+        .unwrap()
+        .iter()
+        .map(|cpu| cpu.mpidr)
+        .rev()
+        .collect();
+    resolve(&file(change), board, &spare).unwrap()
+}
+
+/// Builds the cell's own tree and reads it again.
+fn own_tree(board: &Board, change: &str) -> Tree {
+    Tree::parse(&guest_tree::build(&file(change), &resolved(board, change), board).unwrap())
+        .unwrap()
+}
+
+fn window(base: u64, size: u64) -> Window {
+    Window { base, size }
+}
+
+#[test]
+fn the_system_is_read_from_the_tree() {
+    let virt = read("virt");
+    let system = virt
+        .system(&virt.ram().unwrap(), |mpidr| mpidr.get() != 2)
+        .unwrap();
+    assert_eq!(
+        (system.gicd.base(), system.gicd.size()),
+        (Hpa(0x0800_0000), 0x1_0000)
+    );
+    assert_eq!(system.gicrs.len(), 1);
+    assert_eq!(
+        (system.gicrs[0].base(), system.gicrs[0].size()),
+        (Hpa(0x080a_0000), 0xf6_0000)
+    );
+    assert_eq!(
+        system.cpus.iter().map(|cpu| cpu.online).collect::<Vec<_>>(),
+        [true, true, false, true]
+    );
+    assert_eq!(
+        (system.ram[0].base(), system.ram[0].size()),
+        (Hpa(0x4000_0000), 0x4000_0000)
+    );
+    assert_eq!(system.psci, Conduit::Smc);
+    let mut blob = [0; MAX_SIZE];
+    let size = system.encode(&mut blob).unwrap();
+    assert_eq!(SystemConfig::decode(&blob[..size]).unwrap(), system);
+}
+
+#[test]
+fn several_regions_of_everything_are_found() {
+    let tricky = read("tricky");
+    let system = tricky.system(&tricky.ram().unwrap(), |_| true).unwrap();
+    assert_eq!(
+        system.gicrs.iter().map(|r| r.base().0).collect::<Vec<_>>(),
+        [0xf908_0000, 0xf90c_0000]
+    );
+    assert_eq!(
+        system
+            .cpus
+            .iter()
+            .map(|cpu| cpu.mpidr.get())
+            .collect::<Vec<_>>(),
+        [0, 1, 0x100]
+    );
+    let ram: Vec<_> = system.ram.iter().map(|r| (r.base().0, r.size())).collect();
+    assert_eq!(
+        ram,
+        [
+            (0, 0x3c00_0000),
+            (0x4000_0000, 0x4000_0000),
+            (0x8_8000_0000, 0x8000_0000)
+        ]
+    );
+}
+
+#[test]
+fn addresses_go_through_every_bus() {
+    let tricky = read("tricky");
+    let at = |reference: &str| windows(tricky.tree.resolve(reference).unwrap()).unwrap();
+    assert_eq!(at("console"), [window(0xfe00_1000, 0x1000)]);
+    assert_eq!(at("uart-b"), [window(0xfe11_1000, 0x1000)]);
+}
+
+#[test]
+fn a_small_device_alone_in_its_page_gets_the_page() {
+    let tricky = read("tricky");
+    let cell = resolved(&tricky, "-console; devices = \"/soc/alone@3000\"");
+    let device = cell.config.devices[0];
+    assert_eq!((device.hpa.0, device.size), (0xfe00_3000, 0x1000));
+    assert_eq!(
+        cell.config
+            .spis
+            .iter()
+            .map(|spi| spi.intid())
+            .collect::<Vec<_>>(),
+        [44, 45]
+    );
+}
+
+#[test]
+fn devices_that_share_page_and_interrupt_go_together() {
+    let tricky = read("tricky");
+    let three =
+        "-console; devices = \"/soc/timer@2000\", \"/soc/timer@2100\", \"/soc/watchdog@2f00\"";
+    let cell = resolved(&tricky, three);
+    assert_eq!(cell.config.devices.len(), 1);
+    assert_eq!(
+        cell.config
+            .spis
+            .iter()
+            .map(|spi| spi.intid())
+            .collect::<Vec<_>>(),
+        [43]
+    );
+}
+
+#[test]
+fn a_timer_needs_nothing() {
+    let virt = read("virt");
+    let cell = resolved(&virt, "-console; devices = \"/timer\"");
+    assert!(cell.config.devices.is_empty() && cell.config.spis.is_empty());
+}
+
+#[test]
+fn cpus_are_named_or_counted() {
+    let tricky = read("tricky");
+    let cpus = |change: &str| {
+        let cell = resolved(&tricky, &format!("-console; -devices; {change}"));
+        cell.config
+            .cpus
+            .iter()
+            .map(|mpidr| mpidr.get())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(cpus("cpus = <1>"), [0x100]);
+    // The cell's own numbers go up with the board's.
+    assert_eq!(cpus("cpus = <2>"), [1, 0x100]);
+    // Named ones keep their order.
+    assert_eq!(
+        cpus("cpus = \"/cpus/cpu@100\", \"/cpus/cpu@1\""),
+        [0x100, 1]
+    );
+}
+
+#[test]
+fn memory_may_have_places() {
+    let virt = read("virt");
+    let change = "memory = <0x0 0x80000000 0x0 0x200000>, <0x1 0x0 0x0 0x1000>; memory-physical = <0x0 0x7c000000>, <0x0 0x7c200000>";
+    let cell = resolved(&virt, change);
+    let regions: Vec<_> = cell
+        .config
+        .memory
+        .iter()
+        .map(|m| (m.gpa.0, m.placement, m.size))
+        .collect();
+    let at = |hpa| Placement::At(Hpa(hpa));
+    assert_eq!(
+        regions,
+        [
+            (0x8000_0000, at(0x7c00_0000), 0x20_0000),
+            (0x1_0000_0000, at(0x7c20_0000), 0x1000)
+        ]
+    );
+}
+
+#[test]
+fn the_blob_says_the_same() {
+    let virt = read("virt");
+    let cell = resolved(&virt, "");
+    let mut blob = [0; MAX_SIZE];
+    let size = cell.config.encode(&mut blob).unwrap();
+    assert_eq!(CellConfig::decode(&blob[..size]).unwrap(), cell.config);
+}
+
+#[test]
+fn the_cells_own_tree_has_what_it_owns() {
+    let virt = read("virt");
+    let tree = own_tree(&virt, "cpus = <2>; bootargs = \"write=0x50000000\"");
+    assert_eq!(
+        tree.find("/chosen").unwrap().str("stdout-path"),
+        Some("/pl011@9040000")
+    );
+    assert_eq!(
+        tree.find("/chosen").unwrap().str("bootargs"),
+        Some("write=0x50000000")
+    );
+    let cpus: Vec<_> = tree
+        .find("/cpus")
+        .unwrap()
+        .children()
+        .map(|cpu| cpu.u32("reg"))
+        .collect();
+    assert_eq!(cpus, [Some(0), Some(1)]);
+    let at = |path: &str| windows(tree.find(path).unwrap()).unwrap();
+    assert_eq!(at("/memory"), [window(0x4000_0000, 0x0100_0000)]);
+    assert_eq!(
+        at("/intc"),
+        [window(0x0800_0000, 0x1_0000), window(0x080a_0000, 0x4_0000)]
+    );
+    assert_eq!(at("/pl011"), [window(0x0904_0000, 0x1000)]);
+    assert_eq!(tree.find("/psci").unwrap().str("method"), Some("hvc"));
+    let uart = tree.find("/pl011").unwrap();
+    assert_eq!(interrupts::interrupts(uart).unwrap()[0].spi(), Some(40));
+    let clock = tree
+        .by_phandle(cells(uart.property("clocks").unwrap()).unwrap()[0])
+        .unwrap();
+    assert_eq!(clock.u32("clock-frequency"), Some(24_000_000));
+    let timer: Vec<_> = interrupts::interrupts(tree.find("/timer").unwrap())
+        .unwrap()
+        .iter()
+        .map(|i| i.number)
+        .collect();
+    assert_eq!(timer, [13, 14, 11, 10]);
+}
+
+#[test]
+fn the_cells_own_tree_points_to_nothing_outside() {
+    let tricky = read("tricky");
+    let tree = own_tree(
+        &tricky,
+        "-console; devices = \"/soc/alone@3000\", \"/soc/i2c@6000\", \"uart-b\"",
+    );
+    let alone = tree.find("/alone@fe003000").unwrap();
+    assert!(alone.property("pinctrl-0").is_none() && alone.property("clocks").is_none());
+    assert_eq!(alone.u32("fifo-depth"), Some(16));
+    assert_eq!(alone.child("part@1").unwrap().str("label"), Some("kept"));
+    assert_eq!(interrupts::interrupts(alone).unwrap().len(), 2);
+    let sensor = tree.find("/i2c@fe006000/sensor@48").unwrap();
+    assert_eq!(sensor.u32("reg"), Some(0x48));
+    assert!(tree.find("/serial@fe111000").is_some());
+    for node in tree
+        .nodes()
+        .filter(|node| node.property("clocks").is_some())
+    {
+        let phandles = cells(node.property("clocks").unwrap()).unwrap();
+        assert!(
+            phandles
+                .iter()
+                .all(|phandle| tree.by_phandle(*phandle).is_some()),
+            "{}",
+            node.path()
+        );
+    }
+}
+
+#[test]
+fn the_tree_goes_to_the_end_of_memory() {
+    let virt = read("virt");
+    let at = |memory: &str| guest_tree::address(&resolved(&virt, memory).config.memory[0]);
+    assert_eq!(at("memory = <0x0 0x01000000>"), Some(0x40ff_0000));
+    assert_eq!(
+        at("memory = <0x0 0x40000000 0x0 0x19000>"),
+        Some(0x4000_0000)
+    );
+    assert_eq!(at("memory = <0x0 0x8000>"), None);
+}
+
+#[test]
+fn this_boards_cells_are_good() {
+    let folder =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../board-configs/qemu-virt/cells");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let board = board("virt");
+        bulkhead_cli::command::check::check(&crate::support::context(), &path, Some(&board), None)
+            .unwrap();
+        count += 1;
+    }
+    assert!(count >= 2);
+}
