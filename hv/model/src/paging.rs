@@ -44,11 +44,12 @@ pub struct Leaf {
     pub level: u8,
 }
 
+/// No variant is 0: `None` of an `Option<Tables>` is, and a `static` of them costs the image nothing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Stage {
     /// EL2's own. EL2 runs on it, so equal neighbours are not merged: that would take a valid entry away for a moment.
-    One,
-    Two,
+    One = 1,
+    Two = 2,
 }
 
 /// A tree of tables. The caller owns the start-level pages, the tree owns the others.
@@ -143,41 +144,13 @@ impl Tables {
         self.change(mem, self.span(input, size)?, change)
     }
 
-    /// Unmaps `size` bytes at `input`; what is not mapped there stays so.
+    /// Unmaps `size` bytes at `input`; what is not mapped there stays so. Tables that only a part of this emptied stay:
+    /// mapping the same back then takes no page, and cannot fail.
     ///
     /// # Errors
     /// `EMPTY`, `UNALIGNED`, `WRAPS`; `HV_PAGES_EXHAUSTED` (a block is split when a part of it goes).
     pub fn unmap<M: TableMemory>(&self, mem: &mut M, input: u64, size: u64) -> Result<(), Refused> {
         self.change(mem, self.span(input, size)?, Change::Unmap)
-    }
-
-    /// Returns the number of pages that [`Self::map`] would take now.
-    ///
-    /// # Errors
-    /// `EMPTY`, `UNALIGNED`, `WRAPS`.
-    pub fn pages_to_map<M: TableMemory>(
-        &self,
-        mem: &M,
-        input: u64,
-        output: Hpa,
-        size: u64,
-        attributes: u64,
-    ) -> Result<usize, Refused> {
-        let change = Change::map(input, output, size, attributes)?;
-        Ok(self.count(mem, self.span(input, size)?, change))
-    }
-
-    /// Returns the number of pages that [`Self::unmap`] would take now.
-    ///
-    /// # Errors
-    /// `EMPTY`, `UNALIGNED`, `WRAPS`.
-    pub fn pages_to_unmap<M: TableMemory>(
-        &self,
-        mem: &M,
-        input: u64,
-        size: u64,
-    ) -> Result<usize, Refused> {
-        Ok(self.count(mem, self.span(input, size)?, Change::Unmap))
     }
 
     /// Translates an address as the hardware does.
@@ -233,17 +206,14 @@ impl Tables {
         1 << (self.input_bits - descriptor::entry_bits(self.start_level))
     }
 
-    fn count<M: TableMemory>(&self, mem: &M, span: Span, change: Change) -> usize {
-        change.count(mem, Entry::Table(self.root), self.start_level, 0, span)
-    }
-
     fn change<M: TableMemory>(
         &self,
         mem: &mut M,
         span: Span,
         change: Change,
     ) -> Result<(), Refused> {
-        let wanted = self.count(mem, span, change);
+        let root = Entry::Table(self.root);
+        let wanted = change.count(mem, root, self.start_level, 0, span);
         let free = mem.available();
         if wanted > free {
             return Err(Refused::new(

@@ -138,7 +138,9 @@ impl Change {
                         base,
                         span.within(level, base),
                     );
-                    if let Some(whole) = merged(live.mem, stage, next, level) {
+                    if let (Self::Map { .. }, Stage::Two, Some(whole)) =
+                        (self, stage, merged(live.mem, next, level))
+                    {
                         live.replace(index, base, old, whole);
                     }
                 }
@@ -224,16 +226,12 @@ impl<M: TableMemory> Live<'_, M> {
     }
 }
 
-/// Returns the one entry of `level` that says the same as all of `table` below it.
-fn merged<M: TableMemory>(mem: &M, stage: Stage, table: Hpa, level: u8) -> Option<Entry> {
+/// Returns the leaf of `level` that says the same as all of `table` below it.
+fn merged<M: TableMemory>(mem: &M, table: Hpa, level: u8) -> Option<Entry> {
     let whole = Entry::read(mem, table, 0, level + 1);
-    let fits = match whole {
-        Entry::Invalid => true,
-        Entry::Leaf { .. } => stage == Stage::Two && whole.fits(level),
-        Entry::Table(_) => false,
-    };
     let same = |index| Entry::read(mem, table, index, level + 1) == whole.part(level + 1, index);
-    (fits && (1..ENTRIES).all(same)).then_some(whole)
+    let is_leaf = matches!(whole, Entry::Leaf { .. });
+    (is_leaf && whole.fits(level) && (1..ENTRIES).all(same)).then_some(whole)
 }
 
 /// Frees a table of `level` and all below it. No walk can reach it.

@@ -12,16 +12,28 @@ const CELL_CTLR: u64 = 1 << 1 | 1 << 4 | 1 << 6 | 1 << 31;
 /// extended SPIs, no NMIs.
 const CELL_TYPER: u64 = 0x1f | 1 << 10 | 0x1f << 19 | 1 << 24 | 1 << 25 | 1 << 26;
 
+/// A set of SPIs, wherever it is kept.
+pub trait SpiWords {
+    /// Bits of INTIDs `32 * index ..`; 0 beyond the last word.
+    fn word(&self, index: usize) -> u32;
+}
+
+impl SpiWords for SpiSet {
+    fn word(&self, index: usize) -> u32 {
+        Self::word(self, index)
+    }
+}
+
 /// Who accesses it.
 #[derive(Clone, Copy, Debug)]
-pub struct DistView<'a> {
+pub struct DistView<'a, S> {
     /// SPIs of the accessing cell.
-    pub owned: &'a SpiSet,
+    pub owned: &'a S,
     /// It is the root cell: it sees the machine as it is, and may send message-based SPIs.
     pub is_root: bool,
 }
 
-impl DistView<'_> {
+impl<S: SpiWords> DistView<'_, S> {
     /// The cell's bits of a register of one bit an interrupt; the first such register is the redistributors'.
     fn bits(&self, index: usize) -> u32 {
         if index == 0 {
@@ -29,6 +41,10 @@ impl DistView<'_> {
         } else {
             self.owned.word(index)
         }
+    }
+
+    fn owns(&self, spi: Spi) -> bool {
+        self.bits(usize::from(spi.intid() / 32)) & 1 << (spi.intid() % 32) != 0
     }
 
     /// The cell's bits of interrupts `first` to `first + 31`, in 0 to 31; `first` is a multiple of their number used.
@@ -39,7 +55,12 @@ impl DistView<'_> {
 
 /// Decides an access of `size` bytes at `offset`, below 64 KiB, to the distributor; `write` is what is written.
 #[must_use]
-pub fn gicd_access(offset: u64, size: u8, write: Option<u64>, view: &DistView<'_>) -> Action {
+pub fn gicd_access<S: SpiWords>(
+    offset: u64,
+    size: u8,
+    write: Option<u64>,
+    view: &DistView<'_, S>,
+) -> Action {
     let Some(access) = Access::new(offset, size, write) else {
         return Action::IgnoreLogged;
     };
@@ -72,12 +93,12 @@ pub fn gicd_access(offset: u64, size: u8, write: Option<u64>, view: &DistView<'_
 }
 
 /// A message-based SPI, whose number is written.
-fn message(access: Access, view: &DistView<'_>) -> Action {
+fn message<S: SpiWords>(access: Access, view: &DistView<'_, S>) -> Action {
     let Some(value) = access.write else {
         return Action::Value(0);
     };
     match Spi::new((value & 0x1fff) as u16) {
-        Some(spi) if view.is_root && view.owned.contains(spi) => Action::Store {
+        Some(spi) if view.is_root && view.owns(spi) => Action::Store {
             offset: access.offset,
             size: 4,
             value: spi.intid().into(),
@@ -86,17 +107,15 @@ fn message(access: Access, view: &DistView<'_>) -> Action {
     }
 }
 
-fn router(access: Access, view: &DistView<'_>) -> Action {
+fn router<S: SpiWords>(access: Access, view: &DistView<'_, S>) -> Action {
     let part = match (access.size, access.offset & 4) {
         (8, _) => Part::Whole,
         (_, 0) => Part::Low,
         _ => Part::High,
     };
     match (Spi::new((access.offset >> 3 & 0x3ff) as u16), access.write) {
-        (Some(spi), None) if view.owned.contains(spi) => Action::ReadRoute { spi, part },
-        (Some(spi), Some(value)) if view.owned.contains(spi) => {
-            Action::WriteRoute { spi, part, value }
-        }
+        (Some(spi), None) if view.owns(spi) => Action::ReadRoute { spi, part },
+        (Some(spi), Some(value)) if view.owns(spi) => Action::WriteRoute { spi, part, value },
         _ => access.nothing(),
     }
 }

@@ -3,6 +3,7 @@
 use bulkhead_model::addr::{Hpa, PAGE_SIZE};
 use bulkhead_model::paging::stage2::{DEVICE_RW, NORMAL_RWX};
 use bulkhead_model::paging::{Tables, root_pages};
+use bulkhead_model::refused::Refused;
 use proptest::prelude::{Strategy, any, prop, prop_oneof, proptest};
 use proptest::sample::select;
 use proptest::test_runner::Config;
@@ -25,19 +26,22 @@ impl Step {
         (self.input..self.input + self.size).contains(&address)
     }
 
-    fn apply(&self, tables: &Tables, mem: &mut Memory) {
+    fn try_apply(&self, tables: &Tables, mem: &mut Memory) -> Result<(), Refused> {
         let Step {
             input,
             size,
             mapping,
         } = *self;
-        let result = match mapping {
+        match mapping {
             Some((offset, attributes)) => {
                 tables.map(mem, input, Hpa(input + offset), size, attributes)
             }
             None => tables.unmap(mem, input, size),
-        };
-        result.unwrap();
+        }
+    }
+
+    fn apply(&self, tables: &Tables, mem: &mut Memory) {
+        self.try_apply(tables, mem).unwrap();
     }
 }
 
@@ -146,34 +150,50 @@ proptest! {
     }
 
     #[test]
-    fn a_change_takes_no_more_pages_than_counted(
+    fn giving_back_takes_no_page(
+        borders in prop::collection::btree_set(address(), 2..12),
+        order in prop::collection::vec(any::<prop::sample::Index>(), 40),
+    ) {
+        let tables = Tables::for_stage2(ROOT, 41);
+        let mut mem = Memory::new(1, 512 * root_pages(41));
+        tables.map(&mut mem, 0, Hpa(0), 1 << 41, NORMAL_RWX).unwrap();
+        let borders: Vec<u64> = borders.into_iter().collect();
+        let mut windows: Vec<_> = borders.windows(2).map(|pair| (pair[0], pair[1] - pair[0], false)).collect();
+        for index in &order {
+            let (base, size, is_taken) = &mut windows[index.index(borders.len() - 1)];
+            mem.limit = if *is_taken { mem.used() } else { 1000 };
+            match *is_taken {
+                true => tables.map(&mut mem, *base, Hpa(*base), *size, NORMAL_RWX).unwrap(),
+                false => tables.unmap(&mut mem, *base, *size).unwrap(),
+            }
+            *is_taken = !*is_taken;
+        }
+        mem.limit = mem.used();
+        for (base, size, _) in windows {
+            tables.map(&mut mem, base, Hpa(base), size, NORMAL_RWX).unwrap();
+        }
+        mem.check_settled();
+        assert_eq!(mem.used(), 0);
+    }
+
+    #[test]
+    fn a_change_is_refused_or_whole(
         first in prop::collection::vec(step(), 0..5),
         then in step(),
+        limit in 0_usize..12,
     ) {
         let tables = Tables::for_stage2(ROOT, 41);
         let mut mem = Memory::new(1, 512 * root_pages(41));
         first.iter().for_each(|step| step.apply(&tables, &mut mem));
-        let counted = match then.mapping {
-            Some((offset, attributes)) => {
-                tables.pages_to_map(&mem, then.input, Hpa(then.input + offset), then.size, attributes)
-            }
-            None => tables.pages_to_unmap(&mem, then.input, then.size),
-        };
-        let counted = counted.unwrap();
-        if counted > 0 {
-            mem.limit = mem.used() + counted - 1;
-            let before = mem.clone();
-            let refused = match then.mapping {
-                Some((offset, attributes)) => {
-                    tables.map(&mut mem, then.input, Hpa(then.input + offset), then.size, attributes)
-                }
-                None => tables.unmap(&mut mem, then.input, then.size),
-            };
-            assert!(refused.is_err());
+        mem.limit = mem.used() + limit;
+        let before = mem.clone();
+        if let Err(refused) = then.try_apply(&tables, &mut mem) {
             assert!(mem == before);
+            let wanted = usize::try_from(refused.a).unwrap();
+            assert!(wanted > limit);
+            mem.limit = mem.used() + wanted;
+            then.apply(&tables, &mut mem);
         }
-        mem.limit = mem.used() + counted;
-        then.apply(&tables, &mut mem);
         mem.check_settled();
     }
 }

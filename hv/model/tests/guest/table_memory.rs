@@ -71,16 +71,9 @@ impl Memory {
             let entries = &self.pages[&table];
             let step = 1_u64 << (39 - 9 * level);
             let first = entries[0];
-            let follows = |(i, entry): (usize, &u64)| {
-                *entry
-                    == if first == 0 {
-                        0
-                    } else {
-                        first.wrapping_add(i as u64 * step)
-                    }
-            };
-            let leaf = first & VALID == 0 || level == 3 || first & 2 == 0;
-            let fits = first == 0 || level > 1 && (first & ADDRESS).is_multiple_of(step << 9);
+            let follows = |(i, entry): (usize, &u64)| *entry == first.wrapping_add(i as u64 * step);
+            let leaf = first & VALID != 0 && (level == 3 || first & 2 == 0);
+            let fits = level > 1 && (first & ADDRESS).is_multiple_of(step << 9);
             let is_uniform = entries.iter().enumerate().all(follows);
             assert!(
                 table == ROOT.0 || !(is_uniform && leaf && fits),

@@ -319,7 +319,7 @@ fn no_access_reaches_a_foreign_interrupt() {
     }
 }
 
-fn check_action(view: &DistView<'_>, at: u64, write: Option<u64>, action: Action) {
+fn check_action(view: &DistView<'_, SpiSet>, at: u64, write: Option<u64>, action: Action) {
     match action {
         Action::Value(_) => assert!(write.is_none()),
         Action::Ignore => assert!(write.is_some()),
