@@ -39,7 +39,10 @@ pub static BOARD: Once<Board> = Once::new();
 
 /// Returns the board. Whoever runs a guest has one.
 pub fn board() -> &'static Board {
-    BOARD.get().expect("the board is set before a CPU joins")
+    match BOARD.get() {
+        Some(board) => board,
+        None => panic!("the board is set before a CPU joins"),
+    }
 }
 
 impl Board {

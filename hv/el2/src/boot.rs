@@ -11,12 +11,12 @@ use bulkhead_abi::{MAX_CPUS, PAGE_SIZE, code};
 use bulkhead_model::addr::{Hpa, Region};
 use bulkhead_model::blob::SystemConfig;
 use bulkhead_model::id::{CpuId, Mpidr};
-use bulkhead_model::paging::{Tables, stage1_el2};
+use bulkhead_model::paging::{TableMemory, Tables, stage1_el2};
 use bulkhead_model::refused::Refused;
 
 use crate::board::{BOARD, Board};
 use crate::layout::{self, CPU_AREA_SIZE, CPU_STRUCT_OFFSET};
-use crate::pages::{self, FirstPages, Pages, Regime};
+use crate::pages::{self, Pages};
 use crate::percpu::PerCpu;
 use crate::{gic, info, system};
 
@@ -97,12 +97,12 @@ fn first_tables(hv_base: u64, hv_size: u64) -> Result<(), Refused> {
     if hv_size < least {
         return Err(Refused::new(code::HV_MEMORY_TOO_SMALL, hv_size, least));
     }
-    let mut pages = FirstPages { next: first, end: layout::mailbox(hv_base, hv_size) };
+    let mut pages = Pages::First { next: first, end: layout::mailbox(hv_base, hv_size) };
     let too_small = |refused: Refused| match refused.code {
         code::HV_PAGES_EXHAUSTED => Refused::new(code::HV_MEMORY_TOO_SMALL, hv_size, hv_size + refused.a * PAGE_SIZE),
         _ => refused,
     };
-    let Some(root) = bulkhead_model::paging::TableMemory::allocate(&mut pages) else {
+    let Some(root) = pages.allocate() else {
         return Err(Refused::new(code::HV_MEMORY_TOO_SMALL, hv_size, least));
     };
     let tables = Tables::for_stage1(root);
@@ -119,7 +119,8 @@ fn first_tables(hv_base: u64, hv_size: u64) -> Result<(), Refused> {
     BOOT.tcr.store(tcr(&tables), Relaxed);
     BOOT.mair.store(stage1_el2::MAIR, Relaxed);
     BOOT.sctlr.store(sctlr(), Relaxed);
-    BOOT.clean_end.store(pages.next, Relaxed);
+    let used_end = layout::mailbox(hv_base, hv_size) - pages.available() as u64 * PAGE_SIZE;
+    BOOT.clean_end.store(used_end, Relaxed);
     Ok(())
 }
 
@@ -195,7 +196,7 @@ fn lay_out(config: &SystemConfig, hv: Region<Hpa>) -> Result<Region<Hpa>, Refuse
     let tables = el2_tables();
     for (index, cpu) in config.cpus.iter().enumerate() {
         // A stack that overflows shall fault, not hit its neighbour.
-        tables.unmap(&mut Pages(Regime::El2), areas + index as u64 * CPU_AREA_SIZE, PAGE_SIZE)?;
+        tables.unmap(&mut Pages::El2, areas + index as u64 * CPU_AREA_SIZE, PAGE_SIZE)?;
         BOOT.mpidrs[index].store(cpu.mpidr.get(), Relaxed);
     }
     BOOT.cpu_areas.store(areas, Relaxed);
@@ -215,7 +216,7 @@ fn map_outside(config: &SystemConfig, pool: Option<Region<Hpa>>) -> Result<(), R
     let devices = core::iter::once(&config.gicd).chain(&config.gicrs).map(|region| (*region, stage1_el2::DEVICE));
     let pool = pool.into_iter().map(|region| (region, stage1_el2::DATA));
     for (region, attributes) in devices.chain(pool) {
-        tables.map(&mut Pages(Regime::El2), region.base().0, region.base(), region.size(), attributes)?;
+        tables.map(&mut Pages::El2, region.base().0, region.base(), region.size(), attributes)?;
     }
     Ok(())
 }

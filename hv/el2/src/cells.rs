@@ -181,7 +181,7 @@ pub fn wait(id: u64) -> Result<u64, Refused> {
     let system = system::lock()?;
     let id = system.existing(id)?;
     match system.cells[id.index()].state {
-        State::Creating | State::Stopping | State::Destroying => Err(PENDING),
+        State::Creating | State::Stopping | State::Failing | State::Destroying => Err(PENDING),
         _ if system.cells[id.index()].state != State::Running && !system.are_parked(id) => Err(PENDING),
         _ => Ok(0),
     }
@@ -283,7 +283,7 @@ pub fn stop(id: u64) -> Result<u64, Refused> {
 pub fn begin_stop(system: &mut System, id: CellId) -> Result<(), Refused> {
     let was = system.cells[id.index()].state;
     system.advance(id, Event::Stop)?;
-    if was != State::Stopping {
+    if !was.is_stopping() {
         system.cells[id.index()].stop_time = CNTPCT_EL0.get();
         system.stop_cpus(id);
         system.publish();
@@ -324,7 +324,7 @@ pub fn destroy(id: u64, caller: Mpidr) -> Result<u64, Refused> {
             begin_stop(&mut system, id)?;
             return Err(PENDING);
         }
-        State::Stopping => {
+        State::Stopping | State::Failing => {
             finish_stop(&mut system, id)?;
             return Err(PENDING);
         }

@@ -1,7 +1,7 @@
 //! EL2's own pages: table memory for the model's builder.
 //!
-//! [`FirstPages`] gives pages one after the other while the MMU is off (no lock, no exclusive access); afterwards
-//! [`Pages`] uses the buddy allocator behind a lock.
+//! While the MMU is off pages are given one after the other (no lock, no exclusive access); afterwards the buddy
+//! allocator has them, behind a lock.
 
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -55,96 +55,68 @@ fn entry(table: Hpa, index: usize) -> *mut u64 {
     (table.0 as *mut u64).wrapping_add(index)
 }
 
-fn read_entry(table: Hpa, index: usize) -> u64 {
-    // SAFETY: the model passes tables that came from an allocator below, and indices inside them.
-    unsafe { entry(table, index).read_volatile() }
-}
-
-fn write_entry(table: Hpa, index: usize, descriptor: u64) {
-    // SAFETY: as for reading; all changes of a tree happen under one lock.
-    unsafe { entry(table, index).write_volatile(descriptor) };
-    // The entry is visible to table walkers before whatever follows (DDI 0487, "Ordering of translation table walks").
-    sysreg::dsb_ish();
-}
-
-/// Which translations `invalidate` forgets.
-#[derive(Clone, Copy)]
-pub enum Regime {
-    /// EL2's own.
+/// Table memory, of one of three kinds.
+pub enum Pages {
+    /// Pages one after the other, for EL2's first tables; never freed, nothing to forget.
+    First {
+        /// Next page.
+        next: u64,
+        /// End of what may be used.
+        end: u64,
+    },
+    /// From the allocator, for EL2's own tables.
     El2,
-    /// The guest's of this VMID.
+    /// From the allocator, for a guest's stage 2.
     Stage2 {
         /// VTTBR_EL2 of the tree.
         vttbr: u64,
     },
 }
 
-/// Pages from the allocator.
-pub struct Pages(pub Regime);
-
 impl TableMemory for Pages {
     fn read(&self, table: Hpa, index: usize) -> u64 {
-        read_entry(table, index)
+        // SAFETY: the model passes tables that came from `allocate`, and indices inside them.
+        unsafe { entry(table, index).read_volatile() }
     }
 
     fn write(&mut self, table: Hpa, index: usize, descriptor: u64) {
-        write_entry(table, index, descriptor);
+        // SAFETY: as for reading; all changes of a tree happen under one lock.
+        unsafe { entry(table, index).write_volatile(descriptor) };
+        // The entry is visible to table walkers before whatever follows (DDI 0487, "Ordering of translation table
+        // walks").
+        sysreg::dsb_ish();
     }
 
     fn available(&self) -> usize {
-        free_count()
+        match self {
+            Self::First { next, end } => ((end - next) / PAGE_SIZE) as usize,
+            Self::El2 | Self::Stage2 { .. } => free_count(),
+        }
     }
 
     fn allocate(&mut self) -> Option<Hpa> {
-        allocate(1)
+        let Self::First { next, end } = self else { return allocate(1) };
+        let page = Hpa(*next);
+        if *next >= *end {
+            return None;
+        }
+        *next += PAGE_SIZE;
+        // SAFETY: the page is mapped (or the MMU is off), unused, and ours.
+        (0..512).for_each(|index| unsafe { entry(page, index).write_volatile(0) });
+        Some(page)
     }
 
     fn free(&mut self, table: Hpa) {
-        free(table, 1);
+        if !matches!(self, Self::First { .. }) {
+            free(table, 1);
+        }
     }
 
     fn invalidate(&mut self, base: u64, size: u64) {
-        match self.0 {
-            Regime::El2 => (base..base + size).step_by(PAGE_SIZE as usize).for_each(sysreg::tlbi_el2),
-            Regime::Stage2 { vttbr } => sysreg::tlbi_vmid(vttbr),
+        match self {
+            Self::First { .. } => {}
+            Self::El2 => (base..base + size).step_by(PAGE_SIZE as usize).for_each(sysreg::tlbi_el2),
+            Self::Stage2 { vttbr } => sysreg::tlbi_vmid(*vttbr),
         }
     }
-}
-
-/// Pages one after the other, for the first tables; never freed.
-pub struct FirstPages {
-    /// Next page.
-    pub next: u64,
-    /// End of what may be used.
-    pub end: u64,
-}
-
-impl TableMemory for FirstPages {
-    fn read(&self, table: Hpa, index: usize) -> u64 {
-        read_entry(table, index)
-    }
-
-    fn write(&mut self, table: Hpa, index: usize, descriptor: u64) {
-        write_entry(table, index, descriptor);
-    }
-
-    fn available(&self) -> usize {
-        ((self.end - self.next) / PAGE_SIZE) as usize
-    }
-
-    fn allocate(&mut self) -> Option<Hpa> {
-        if self.next >= self.end {
-            return None;
-        }
-        let page = self.next;
-        self.next += PAGE_SIZE;
-        for index in 0..512 {
-            write_entry(Hpa(page), index, 0);
-        }
-        Some(Hpa(page))
-    }
-
-    fn free(&mut self, _: Hpa) {}
-
-    fn invalidate(&mut self, _: u64, _: u64) {}
 }

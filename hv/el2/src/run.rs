@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use aarch64_cpu::registers::{ESR_EL2, FAR_EL2, Readable};
+use aarch64_cpu::registers::{CNTPCT_EL0, ESR_EL2, FAR_EL2, Readable};
 use bulkhead_abi::info::{FaultRecord, cpu_state};
 use bulkhead_model::cell::{Request as Event, State};
 use bulkhead_model::id::CellId;
@@ -77,7 +77,7 @@ fn park(cpu: &mut Cpu) {
 /// Notes that a cell has stopped when its last CPU has.
 fn settle(cell: CellId) {
     let Ok(mut system) = system::lock() else { return };
-    let is_stopping = cell != CellId::ROOT && system.cells[cell.index()].state == State::Stopping;
+    let is_stopping = cell != CellId::ROOT && system.cells[cell.index()].state.is_stopping();
     if is_stopping && system.are_parked(cell) && system.advance(cell, Event::Parked).is_ok() {
         system.publish();
     }
@@ -104,6 +104,7 @@ fn fail(cpu: &mut Cpu, fault: Fault) {
         let is_first = system.cells[cell.index()].state == State::Running;
         if system.advance(cell, Event::Fault).is_ok() && is_first {
             system.cells[cell.index()].fault = record;
+            system.cells[cell.index()].stop_time = CNTPCT_EL0.get();
             system.stop_cpus(cell);
             system.publish();
         }

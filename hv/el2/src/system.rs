@@ -16,7 +16,7 @@ use spin::mutex::{SpinMutex, SpinMutexGuard};
 
 use crate::board::{Board, board};
 use crate::context::Stage2;
-use crate::pages::{self, Pages, Regime};
+use crate::pages::{self, Pages};
 use crate::panic::PANICKED;
 use crate::percpu::Request;
 use crate::{gate, gic, info, sysreg};
@@ -130,7 +130,7 @@ pub fn set_up(config: &SystemConfig, board: &Board) -> Result<(), Refused> {
 
 /// Table memory whose invalidations reach the translations of this cell's tables.
 pub fn memory_of(cell: CellId, tables: &Tables) -> Pages {
-    Pages(Regime::Stage2 { vttbr: vttbr(cell, tables) })
+    Pages::Stage2 { vttbr: vttbr(cell, tables) }
 }
 
 /// VTTBR_EL2 for a cell: its id plus 1 is its VMID, so that 0, which Linux used without stage 2, stays free.

@@ -17,9 +17,9 @@ impl CpuId {
         }
     }
 
-    /// Index into arrays of `MAX_CPUS`.
+    /// Index into arrays of `MAX_CPUS`. (The mask changes nothing: it shows the compiler that no bound can be missed.)
     pub const fn index(self) -> usize {
-        self.0 as usize
+        self.0 as usize % MAX_CPUS
     }
 }
 
@@ -41,9 +41,9 @@ impl CellId {
         }
     }
 
-    /// Index into arrays of `MAX_CELLS`.
+    /// Index into arrays of `MAX_CELLS`; as [`CpuId::index`].
     pub const fn index(self) -> usize {
-        self.0 as usize
+        self.0 as usize % MAX_CELLS
     }
 }
 

@@ -159,9 +159,7 @@ impl Ledger {
     /// When the ledger has changed since the claim was prepared: our own bug.
     #[inline(never)] // Keeps what it needs on EL2's stack out of its caller's frame.
     pub fn commit_create(&mut self, claim: Claim) -> CellId {
-        assert_eq!(
-            claim.generation, self.generation,
-            "a claim outlived a change of the ledger"
+        assert!(claim.generation == self.generation, "a claim outlived a change of the ledger"
         );
         let Claim { id, holding, .. } = claim;
         for (number, cpu) in (0..).zip(&holding.cpus) {
@@ -180,7 +178,7 @@ impl Ledger {
     /// # Panics
     /// For the root cell: our own bug.
     pub fn release(&mut self, cell: CellId) {
-        assert_ne!(cell, CellId::ROOT, "the root cell stays");
+        assert!(cell != CellId::ROOT, "the root cell stays");
         self.cells[cell.index()] = None;
         for (number, cpu) in (0..)
             .zip(&mut self.cpus)

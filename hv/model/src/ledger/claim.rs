@@ -2,7 +2,7 @@
 //!
 //! One rule: nothing here changes the ledger, and whatever is wrong is refused by the name of the thing.
 
-use arrayvec::ArrayVec;
+use arrayvec::{ArrayVec, CapacityError};
 use bulkhead_abi::{MAX_CELLS, MAX_CPUS, code};
 
 use super::{Holding, Ledger, Window};
@@ -103,7 +103,7 @@ impl Ledger {
             if owner != CellId::ROOT {
                 return Err(refused(code::CPU_OF_CELL, owner.index() as u64));
             }
-            cpus.push(cpu);
+            cpus.try_push(cpu).map_err(too_many)?;
         }
         let last = *mpidrs.last().ok_or(Refused::new(code::NO_CPU, 0, 0))?;
         self.check_root_keeps_one(&cpus, last, is_off)?;
@@ -149,7 +149,7 @@ impl Ledger {
             let region = self.pages(gpa, size)?;
             self.check_not_gic(Region::new(Hpa(gpa.0), size)?)?;
             check_apart(seen.iter().copied(), &region)?;
-            seen.push(region);
+            seen.try_push(region).map_err(too_many)?;
         }
         Ok(())
     }
@@ -164,7 +164,7 @@ impl Ledger {
                 let region = self.pages(hpa, memory.size)?;
                 self.check_memory(region)?;
                 check_apart(taken.iter().copied(), &region)?;
-                taken.push(region);
+                taken.try_push(region).map_err(too_many)?;
             }
         }
         let mut windows = ArrayVec::new();
@@ -173,10 +173,10 @@ impl Ledger {
                 Placement::At(hpa) => Region::pages(hpa, memory.size)?,
                 Placement::Pool => self.take_from_pool(memory, &mut taken)?,
             };
-            windows.push(Window {
+            windows.try_push(Window {
                 gpa: Region::pages(memory.gpa, memory.size)?,
                 hpa,
-            });
+            }).map_err(too_many)?;
         }
         Ok(windows)
     }
@@ -189,7 +189,7 @@ impl Ledger {
         let region = self.first_fit(memory.gpa, memory.size, taken);
         let region = region
             .ok_or_else(|| Refused::new(code::POOL_FULL, memory.size, self.largest_free(taken)))?;
-        taken.push(region);
+        taken.try_push(region).map_err(too_many)?;
         Ok(region)
     }
 
@@ -231,10 +231,10 @@ impl Ledger {
             let hpa = self.pages(device.hpa, device.size)?;
             self.check_device(hpa)?;
             check_apart(windows.iter().map(|window| window.hpa), &hpa)?;
-            windows.push(Window {
+            windows.try_push(Window {
                 gpa: Region::pages(device.gpa, device.size)?,
                 hpa,
-            });
+            }).map_err(too_many)?;
         }
         Ok(windows)
     }
@@ -308,6 +308,11 @@ impl Ledger {
                 .find_map(|window| Some((id, window.hpa.overlap(&region)?)))
         })
     }
+}
+
+/// A list has room for all that a blob can hold, so this is never seen.
+fn too_many<T>(_: CapacityError<T>) -> Refused {
+    Refused::new(code::TOO_MANY, 0, 0)
 }
 
 /// Refuses a region that shares an address with one of the same cell.

@@ -162,7 +162,7 @@ impl Change {
         base: u64,
         span: Span,
     ) -> Hpa {
-        let table = mem.allocate().expect("pages were counted");
+        let Some(table) = mem.allocate() else { panic!("pages were counted") };
         let size = entry_size(level);
         for index in 0..ENTRIES {
             let base = base + index as u64 * size;
