@@ -118,7 +118,6 @@ pub(crate) fn with_cell_name(refused: Refused, info: &Info, text: String) -> Str
         code::MEMORY_OF_CELL | code::CPU_OF_CELL | code::SPI_OF_CELL | code::DEVICE_OF_CELL => {
             refused.b
         }
-        code::NAME_TAKEN => refused.a,
         _ => return text,
     };
     format!("{text} (cell {id} is '{}')", live::cell_name(info, id))

@@ -1,12 +1,14 @@
 //! The command line's parts: from cell files to blobs, and from `/dev/bulkhead` to tables.
 //!
 //! One rule: nothing that a file, a tree or a device says makes it panic; every complaint names the thing and the value.
+#![deny(unsafe_code)]
 
 pub mod args;
 pub mod board;
 pub mod cell_file;
 pub mod command;
 pub mod device;
+pub mod drivers;
 pub mod error;
 pub mod guest_tree;
 pub mod image;
@@ -16,5 +18,6 @@ pub mod log;
 pub mod progress;
 pub mod report;
 pub mod resolve;
+pub mod serial;
 pub mod store;
 pub mod tree;

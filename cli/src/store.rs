@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use bulkhead_model::blob::CellConfig;
 use serde::{Deserialize, Serialize};
 
+use crate::drivers::Binding;
 use crate::error::Error;
-use crate::linux::Binding;
 
 /// An image as it was given.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]

@@ -146,7 +146,7 @@ pub(super) fn give_back(context: &Context, record: &Record) -> Result<(), Error>
     let failures: Vec<String> = record
         .unbound
         .iter()
-        .filter_map(|binding| binding.bind().err())
+        .filter_map(|binding| binding.restore().err())
         .map(|e| e.to_string())
         .collect();
     context.store.remove(&record.name)?;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use bulkhead_abi::code;
 use bulkhead_abi::info::Info;
 use bulkhead_model::blob::MAX_SIZE;
 use bulkhead_model::id::Mpidr;
@@ -13,9 +14,10 @@ use super::{Context, refusal, with_cell_name};
 use crate::board::Board;
 use crate::cell_file::CellFile;
 use crate::device::Device;
+use crate::drivers::{Binding, bindings};
 use crate::error::Error;
 use crate::guest_tree;
-use crate::linux::{Binding, LinuxCpu};
+use crate::linux::LinuxCpu;
 use crate::live;
 use crate::progress::watch;
 use crate::report::{Bytes, Report};
@@ -37,7 +39,11 @@ pub fn create(context: &Context, path: &Path) -> Result<Report, Error> {
     let blame = |refused: Refused| {
         let mut error = blame(refused, &cell, &resolved);
         error.reason = with_cell_name(refused, &info, error.reason);
-        Error::Config(error)
+        if depends_on_others(refused) {
+            Error::Refused(error.to_string())
+        } else {
+            Error::Config(error)
+        }
     };
     let ledger = live::ledger(&info, &context.system(&board)?, &context.store);
     let ledger = ledger
@@ -54,13 +60,17 @@ pub fn create(context: &Context, path: &Path) -> Result<Report, Error> {
     context.store.put(&record)?;
 
     let mask = linux_mask(&cpus, &resolved.config.cpus)?;
-    let made = unbind(&record).and_then(|()| {
-        let name = &record.name;
-        let answer = watch(&format!("creating {name}: clearing its memory"), || {
-            device.create(&record.blob, mask)
-        })?;
-        answer.map_err(blame)
-    });
+    let made = record
+        .unbound
+        .iter()
+        .try_for_each(Binding::release)
+        .and_then(|()| {
+            let name = &record.name;
+            let answer = watch(&format!("creating {name}: clearing its memory"), || {
+                device.create(&record.blob, mask)
+            })?;
+            answer.map_err(blame)
+        });
     match made {
         Ok(id) => Ok(report(id, &resolved, &record)),
         Err(error) => {
@@ -68,6 +78,29 @@ pub fn create(context: &Context, path: &Path) -> Result<Report, Error> {
             Err(error)
         }
     }
+}
+
+/// Tells whether the file may be right and only what else there is stands against it.
+fn depends_on_others(refused: Refused) -> bool {
+    let codes = [
+        code::NAME_TAKEN,
+        code::CPU_OF_CELL,
+        code::CPU_OF_LINUX,
+        code::LAST_CPU,
+        code::SPI_OF_CELL,
+        code::DEVICE_OF_CELL,
+        code::MEMORY_OF_CELL,
+        code::MEMORY_OF_LINUX,
+        code::MEMORY_OF_HYPERVISOR,
+        code::POOL_FULL,
+        code::NO_CELL_SLOT,
+        code::HV_PAGES_EXHAUSTED,
+        code::CPU_OFFLINE_FAILED,
+        code::INTERRUPTED,
+        code::NOT_ENABLED,
+        code::PANICKED,
+    ];
+    codes.contains(&refused.code)
 }
 
 /// CPUs that `cpus = <n>` may take: online ones first, the highest number first; never CPU 0, nor another cell's.
@@ -119,40 +152,30 @@ fn drivers(
             continue;
         }
         let path = device.node.path();
-        for binding in context.linux.bindings(&path) {
-            if let Some(console) = context.linux.console_of(&binding) {
+        for binding in bindings(&context.linux, &path) {
+            if let Some(console) = binding.console(&context.linux) {
                 let reason = format!(
                     "{path}: Linux itself prints on it ({console}); choose another, or move Linux's console"
                 );
                 return Err(cell.place.wrong("devices", reason).into());
             }
-            if binding.can_unbind() {
-                found.push(binding);
-            } else {
-                eprintln!("bulkhead: warning: {}", binding.stays());
-            }
+            found.push(binding);
         }
     }
     Ok(found)
 }
 
-/// Takes over what a command that died has unbound for a cell of this name.
+/// Takes over what a command that died has done for a cell of this name: it knew how things were before.
 fn keep_older(context: &Context, record: &mut Record) {
     let older = context
         .store
         .get(&record.name)
         .map(|older| older.unbound)
         .unwrap_or_default();
-    record.unbound.extend(
-        older
-            .into_iter()
-            .filter(|binding| !record.unbound.contains(binding))
-            .collect::<Vec<_>>(),
-    );
-}
-
-fn unbind(record: &Record) -> Result<(), Error> {
-    record.unbound.iter().try_for_each(Binding::unbind)
+    record
+        .unbound
+        .retain(|binding| !older.iter().any(|older| older.device == binding.device));
+    record.unbound.extend(older);
 }
 
 /// Returns Linux's numbers of the CPUs, one bit each.
@@ -184,10 +207,7 @@ fn report(id: u64, resolved: &Resolved<'_>, record: &Record) -> Report {
         config.spis.len()
     );
     for binding in &record.unbound {
-        text = format!(
-            "{text}\ntaken from Linux's driver: {}",
-            binding.device.display()
-        );
+        text = format!("{text}\n{}", binding.describe());
     }
     Report::new(
         text,

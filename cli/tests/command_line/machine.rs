@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use bulkhead_cli::linux::{Binding, Linux};
+use bulkhead_cli::drivers::{Binding, Way, bindings};
+use bulkhead_cli::linux::Linux;
 use bulkhead_cli::store::{ImageRecord, Record, Store};
 use bulkhead_model::id::Mpidr;
 
@@ -80,30 +81,71 @@ fn cpus_are_found_by_affinity() {
 #[test]
 fn a_driver_is_found_taken_and_given_back() {
     let (root, linux) = machine();
-    let bindings = linux.bindings("/pl011@9040000");
-    assert_eq!(bindings.len(), 1);
+    let found = bindings(&linux, "/pl011@9040000");
+    assert_eq!(found.len(), 1);
     let said = |file: &str| {
         fs::read_to_string(root.join("sys/bus/amba/drivers/uart-pl011").join(file)).unwrap()
     };
-    bindings[0].bind().unwrap();
+    found[0].restore().unwrap();
     assert_eq!(said("bind"), "", "it is bound already");
-    bindings[0].unbind().unwrap();
+    found[0].release().unwrap();
     assert_eq!(said("unbind"), "9040000.pl011");
     // What Linux does then.
     fs::remove_file(root.join("sys/devices/platform/9040000.pl011/driver")).unwrap();
     write(&root, "sys/bus/amba/drivers/uart-pl011/unbind", "");
-    bindings[0].unbind().unwrap();
+    found[0].release().unwrap();
     assert_eq!(said("unbind"), "", "it is unbound already");
-    bindings[0].bind().unwrap();
+    found[0].restore().unwrap();
     assert_eq!(said("bind"), "9040000.pl011");
-    assert!(linux.bindings("/pl011@9040000").is_empty());
-    assert!(linux.bindings("/nothing").is_empty());
+    assert!(bindings(&linux, "/pl011@9040000").is_empty());
+    assert!(bindings(&linux, "/nothing").is_empty());
+}
+
+#[test]
+fn a_built_in_driver_is_silenced_or_stays() {
+    let (root, linux) = machine();
+    fs::remove_file(root.join("sys/bus/amba/drivers/uart-pl011/unbind")).unwrap();
+    let way = || bindings(&linux, "/pl011@9040000")[0].way.clone();
+    assert_eq!(way(), Way::Stays);
+    link(
+        &root,
+        "sys/class/tty/ttyAMA1/device",
+        "sys/devices/platform/9040000.pl011/9040000.pl011:0",
+    );
+    write(&root, "sys/class/tty/ttyAMA1/type", "32\n");
+    let (file, class) = (root.join("dev/ttyAMA1"), root.join("sys/class/tty/ttyAMA1"));
+    let silence = Way::Silence {
+        file,
+        class: class.clone(),
+        kind: 32,
+    };
+    assert_eq!(way(), silence);
+    let binding = &bindings(&linux, "/pl011@9040000")[0];
+    binding.restore().unwrap();
+    assert!(binding.release().is_err(), "there is no such file");
+    write(&class, "type", "0\n");
+    binding.release().unwrap();
+}
+
+#[test]
+fn devices_that_a_driver_hung_below_are_left_out() {
+    let (root, linux) = machine();
+    let below = "sys/devices/platform/9040000.pl011/9040000.pl011:0";
+    let node = "sys/firmware/devicetree/base/pl011@9040000";
+    link(&root, &format!("{below}/of_node"), node);
+    link(
+        &root,
+        &format!("{below}/driver"),
+        "sys/bus/amba/drivers/uart-pl011",
+    );
+    link(&root, "sys/bus/serial-base/devices/9040000.pl011:0", below);
+    assert_eq!(bindings(&linux, "/pl011@9040000").len(), 1);
 }
 
 #[test]
 fn linuxs_console_is_known() {
     let (root, linux) = machine();
-    let binding = &linux.bindings("/pl011@9040000")[0];
+    let binding = &bindings(&linux, "/pl011@9040000")[0];
     link(
         &root,
         "sys/class/tty/ttyAMA1/device",
@@ -119,13 +161,13 @@ fn linuxs_console_is_known() {
         "proc/consoles",
         "ttyAMA0              -W- (EC    a)  204:64\n",
     );
-    assert_eq!(linux.console_of(binding), None);
+    assert_eq!(binding.console(&linux), None);
     write(
         &root,
         "proc/consoles",
         "tty0 -WU (EC  p  )    4:7\nttyAMA1 -W- (EC    a)  204:65\n",
     );
-    assert_eq!(linux.console_of(binding).as_deref(), Some("ttyAMA1"));
+    assert_eq!(binding.console(&linux).as_deref(), Some("ttyAMA1"));
 }
 
 #[test]
@@ -160,6 +202,7 @@ fn record(name: &str) -> Record {
         unbound: vec![Binding {
             device: "/sys/d".into(),
             driver: "/sys/v".into(),
+            way: Way::Unbind,
         }],
         image: Some(ImageRecord {
             path: "/rtos.elf".into(),
