@@ -56,6 +56,11 @@ impl Board {
         })
     }
 
+    /// Their number, in records.
+    pub fn cpu_count(&self) -> u32 {
+        self.cpus().last().map_or(0, |cpu| cpu.id.number() + 1)
+    }
+
     /// The struct of one CPU.
     pub fn cpu(&self, id: CpuId) -> Option<&'static PerCpu> {
         self.cpus().nth(id.index())

@@ -97,9 +97,16 @@ fn first_tables(hv_base: u64, hv_size: u64) -> Result<(), Refused> {
     if hv_size < least {
         return Err(Refused::new(code::HV_MEMORY_TOO_SMALL, hv_size, least));
     }
-    let mut pages = Pages::First { next: first, end: layout::mailbox(hv_base, hv_size) };
+    let mut pages = Pages::First {
+        next: first,
+        end: layout::mailbox(hv_base, hv_size),
+    };
     let too_small = |refused: Refused| match refused.code {
-        code::HV_PAGES_EXHAUSTED => Refused::new(code::HV_MEMORY_TOO_SMALL, hv_size, hv_size + refused.a * PAGE_SIZE),
+        code::HV_PAGES_EXHAUSTED => Refused::new(
+            code::HV_MEMORY_TOO_SMALL,
+            hv_size,
+            hv_size + refused.a * PAGE_SIZE,
+        ),
         _ => refused,
     };
     let Some(root) = pages.allocate() else {
@@ -108,11 +115,17 @@ fn first_tables(hv_base: u64, hv_size: u64) -> Result<(), Refused> {
     let tables = Tables::for_stage1(root);
     let parts = [
         (hv_base, layout::rodata_start(), stage1_el2::CODE),
-        (layout::rodata_start(), layout::data_start(), stage1_el2::RODATA),
+        (
+            layout::rodata_start(),
+            layout::data_start(),
+            stage1_el2::RODATA,
+        ),
         (layout::data_start(), hv_base + hv_size, stage1_el2::DATA),
     ];
     for (start, end, attributes) in parts {
-        tables.map(&mut pages, start, Hpa(start), end - start, attributes).map_err(too_small)?;
+        tables
+            .map(&mut pages, start, Hpa(start), end - start, attributes)
+            .map_err(too_small)?;
     }
     EL2_ROOT.store(root.0, Relaxed);
     BOOT.ttbr0.store(root.0, Relaxed);
@@ -128,7 +141,11 @@ fn first_tables(hv_base: u64, hv_size: u64) -> Result<(), Refused> {
 fn tcr(tables: &Tables) -> u64 {
     let pa_range = ID_AA64MMFR0_EL1.read(ID_AA64MMFR0_EL1::PARange).min(5);
     let res1 = (1 << 31) | (1 << 23);
-    (TCR_EL2::IRGN0.val(1) + TCR_EL2::ORGN0.val(1) + TCR_EL2::SH0.val(3) + TCR_EL2::PS.val(pa_range)).value
+    (TCR_EL2::IRGN0.val(1)
+        + TCR_EL2::ORGN0.val(1)
+        + TCR_EL2::SH0.val(3)
+        + TCR_EL2::PS.val(pa_range))
+    .value
         | tables.t0sz()
         | res1
 }
@@ -166,7 +183,9 @@ fn prepare_all(hv_base: u64, hv_size: u64) -> Result<(u64, u64), Refused> {
     }
     let blob = (mailbox as *const u8).wrapping_add(size_of::<EnterArgs>());
     // SAFETY: inside the mailbox; all other CPUs are held in Linux's stop_machine() meanwhile.
-    let config = SystemConfig::decode(unsafe { core::slice::from_raw_parts(blob, args.blob_size as usize) })?;
+    let config = SystemConfig::decode(unsafe {
+        core::slice::from_raw_parts(blob, layout::bytes(args.blob_size))
+    })?;
     let hv = Region::pages(Hpa(hv_base), hv_size)?;
     let pool = match args.pool_size {
         0 => None,
@@ -187,7 +206,8 @@ fn lay_out(config: &SystemConfig, hv: Region<Hpa>) -> Result<Region<Hpa>, Refuse
     let areas_end = areas + config.cpus.len() as u64 * CPU_AREA_SIZE;
     let shared_size = layout::shared_size(config.cpus.len());
     let shared = layout::mailbox(hv.base().0, hv.size()) - shared_size;
-    let least = areas_end + shared_size + MAILBOX_SIZE - hv.base().0 + system::LEAST_PAGES * PAGE_SIZE;
+    let least =
+        areas_end + shared_size + MAILBOX_SIZE - hv.base().0 + system::LEAST_PAGES * PAGE_SIZE;
     if hv.size() < least {
         return Err(Refused::new(code::HV_MEMORY_TOO_SMALL, hv.size(), least));
     }
@@ -196,13 +216,17 @@ fn lay_out(config: &SystemConfig, hv: Region<Hpa>) -> Result<Region<Hpa>, Refuse
     let tables = el2_tables();
     for (index, cpu) in config.cpus.iter().enumerate() {
         // A stack that overflows shall fault, not hit its neighbour.
-        tables.unmap(&mut Pages::El2, areas + index as u64 * CPU_AREA_SIZE, PAGE_SIZE)?;
+        tables.unmap(
+            &mut Pages::El2,
+            areas + index as u64 * CPU_AREA_SIZE,
+            PAGE_SIZE,
+        )?;
         BOOT.mpidrs[index].store(cpu.mpidr.get(), Relaxed);
     }
     BOOT.cpu_areas.store(areas, Relaxed);
     BOOT.cpu_count.store(config.cpus.len() as u64, Relaxed);
     // SAFETY: the shared area is mapped and ours alone until the module is told of it.
-    unsafe { (shared as *mut u8).write_bytes(0, shared_size as usize) };
+    unsafe { (shared as *mut u8).write_bytes(0, layout::bytes(shared_size)) };
     Region::pages(Hpa(shared), shared_size)
 }
 
@@ -213,10 +237,18 @@ fn el2_tables() -> Tables {
 /// Maps the interrupt controller, and the pool: EL2 zeroes and fills the cells' RAM.
 fn map_outside(config: &SystemConfig, pool: Option<Region<Hpa>>) -> Result<(), Refused> {
     let tables = el2_tables();
-    let devices = core::iter::once(&config.gicd).chain(&config.gicrs).map(|region| (*region, stage1_el2::DEVICE));
+    let devices = core::iter::once(&config.gicd)
+        .chain(&config.gicrs)
+        .map(|region| (*region, stage1_el2::DEVICE));
     let pool = pool.into_iter().map(|region| (region, stage1_el2::DATA));
     for (region, attributes) in devices.chain(pool) {
-        tables.map(&mut Pages::El2, region.base().0, region.base(), region.size(), attributes)?;
+        tables.map(
+            &mut Pages::El2,
+            region.base().0,
+            region.base(),
+            region.size(),
+            attributes,
+        )?;
     }
     Ok(())
 }
@@ -230,18 +262,23 @@ fn set_board(
     gic::check(config.gicd.base().0)?;
     let areas = BOOT.cpu_areas.load(Relaxed);
     for (index, cpu) in config.cpus.iter().enumerate() {
-        let id = CpuId::new(index).ok_or(Refused::new(code::TOO_MANY, index as u64, MAX_CPUS as u64))?;
+        let id =
+            CpuId::new(index).ok_or(Refused::new(code::TOO_MANY, index as u64, MAX_CPUS as u64))?;
         let gicr = gic::find_redistributor(&config.gicrs, cpu.mpidr)?;
         let address = areas + index as u64 * CPU_AREA_SIZE + CPU_STRUCT_OFFSET;
         // SAFETY: the area is mapped, aligned, large enough, and nobody uses it yet.
         unsafe { (address as *mut PerCpu).write(PerCpu::new(id, cpu, gicr)) };
     }
-    let gicr = *config.gicrs.first().ok_or(Refused::new(code::BAD_CONTENT, 0, 0))?;
+    let gicr = *config
+        .gicrs
+        .first()
+        .ok_or(Refused::new(code::BAD_CONTENT, 0, 0))?;
     Ok(BOARD.call_once(|| Board {
         hv,
         pool,
         shared,
-        mailbox: Region::pages(Hpa(layout::mailbox(hv.base().0, hv.size())), MAILBOX_SIZE).unwrap_or(hv),
+        mailbox: Region::pages(Hpa(layout::mailbox(hv.base().0, hv.size())), MAILBOX_SIZE)
+            .unwrap_or(hv),
         gicd: config.gicd,
         gicr,
         gicr_stride: gic::redistributor_stride(gicr.base().0),

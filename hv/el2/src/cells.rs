@@ -36,8 +36,14 @@ pub fn create(length: u64) -> Result<u64, Refused> {
         return Err(Refused::new(code::NOT_ENABLED, 0, 0));
     }
     let config = read_blob(length)?;
-    let claim = system.ledger.prepare_create(&config, |cpu| board().cpu(cpu).is_some_and(is_off))?;
-    if let Some(spi) = config.spis.iter().find(|spi| spi.intid() >= gic::intid_limit()) {
+    let claim = system
+        .ledger
+        .prepare_create(&config, |cpu| board().cpu(cpu).is_some_and(is_off))?;
+    if let Some(spi) = config
+        .spis
+        .iter()
+        .find(|spi| spi.intid() >= gic::intid_limit())
+    {
         return Err(Refused::new(code::NO_SUCH_SPI, spi.intid().into(), 0));
     }
     let id = claim.id();
@@ -71,7 +77,10 @@ pub fn create(length: u64) -> Result<u64, Refused> {
 
 /// The CPUs of a cell.
 fn cpus(system: &System, cell: CellId) -> impl Iterator<Item = &'static PerCpu> + '_ {
-    system.ledger.cpus_of(cell).filter_map(|cpu| board().cpu(cpu))
+    system
+        .ledger
+        .cpus_of(cell)
+        .filter_map(|cpu| board().cpu(cpu))
 }
 
 fn is_off(cpu: &PerCpu) -> bool {
@@ -85,13 +94,18 @@ fn is_off(cpu: &PerCpu) -> bool {
 fn read_blob(length: u64) -> Result<CellConfig, Refused> {
     let length = usize::try_from(length).unwrap_or(usize::MAX);
     if length > blob::MAX_SIZE || length as u64 > PAGE_SIZE {
-        return Err(Refused::new(code::BAD_LENGTH, length as u64, blob::MAX_SIZE as u64));
+        return Err(Refused::new(
+            code::BAD_LENGTH,
+            length as u64,
+            blob::MAX_SIZE as u64,
+        ));
     }
     let page = pages::allocate(1)
         .ok_or_else(|| Refused::new(code::HV_PAGES_EXHAUSTED, 1, pages::free_count() as u64))?;
     copy_from_mailbox(page, length);
     // SAFETY: the page is ours; `length` is at most its size.
-    let config = CellConfig::decode(unsafe { core::slice::from_raw_parts(page.0 as *const u8, length) });
+    let config =
+        CellConfig::decode(unsafe { core::slice::from_raw_parts(page.0 as *const u8, length) });
     pages::free(page, 1);
     config
 }
@@ -105,7 +119,10 @@ fn copy_from_mailbox(to: Hpa, length: usize) {
 
 fn build_stage2(system: &mut System, claim: &Claim) -> Result<Tables, Refused> {
     let id = claim.id();
-    let highest = windows(claim.holding()).map(|(window, _)| window.gpa.end().0).max().unwrap_or(0);
+    let highest = windows(claim.holding())
+        .map(|(window, _)| window.gpa.end().0)
+        .max()
+        .unwrap_or(0);
     let bits = u8::try_from(64 - highest.saturating_sub(1).leading_zeros()).unwrap_or(u8::MAX);
     let tables = system.new_tables(id, bits.clamp(32, board().pa_bits))?;
     for (window, attributes) in windows(claim.holding()) {
@@ -120,8 +137,16 @@ fn build_stage2(system: &mut System, claim: &Claim) -> Result<Tables, Refused> {
 }
 
 fn windows(holding: &Holding) -> impl Iterator<Item = (&Window, u64)> {
-    let memory = holding.memory.iter().map(|window| (window, stage2::NORMAL_RWX));
-    memory.chain(holding.devices.iter().map(|window| (window, stage2::DEVICE_RW)))
+    let memory = holding
+        .memory
+        .iter()
+        .map(|window| (window, stage2::NORMAL_RWX));
+    memory.chain(
+        holding
+            .devices
+            .iter()
+            .map(|window| (window, stage2::DEVICE_RW)),
+    )
 }
 
 /// Frees a stage 2 that nobody runs on.
@@ -133,7 +158,9 @@ fn discard(system: &mut System, id: CellId, tables: &Tables) {
 
 /// Takes device windows out of root's stage 2: all of them or none.
 fn take_devices(system: &System, holding: &Holding) -> Result<(), Refused> {
-    let Some(root) = &system.cells[CellId::ROOT.index()].tables else { return Ok(()) };
+    let Some(root) = &system.cells[CellId::ROOT.index()].tables else {
+        return Ok(());
+    };
     let mut memory = system::memory_of(CellId::ROOT, root);
     for (index, window) in holding.devices.iter().enumerate() {
         if let Err(refused) = root.unmap(&mut memory, window.hpa.base().0, window.hpa.size()) {
@@ -147,8 +174,20 @@ fn take_devices(system: &System, holding: &Holding) -> Result<(), Refused> {
 
 /// Maps a device into root's stage 2 again. The tables that it needs exist since it was taken out.
 fn give_back(root: &Tables, memory: &mut impl TableMemory, device: Region<Hpa>) {
-    if root.map(memory, device.base().0, device.base(), device.size(), stage2::NORMAL_RWX).is_err() {
-        defmt::error!("a device at {=u64:#x} could not be given back to root", device.base().0);
+    if root
+        .map(
+            memory,
+            device.base().0,
+            device.base(),
+            device.size(),
+            stage2::NORMAL_RWX,
+        )
+        .is_err()
+    {
+        defmt::error!(
+            "a device at {=u64:#x} could not be given back to root",
+            device.base().0
+        );
     }
 }
 
@@ -162,13 +201,22 @@ fn scrub(system: &mut System, id: CellId, first: &'static PerCpu) -> Result<(), 
 pub fn scrub_here(cpu: &PerCpu) {
     let id = cpu.cell();
     let regions: arrayvec::ArrayVec<Region<Hpa>, { blob::MAX_MEMORY }> = match system::lock() {
-        Ok(system) => system.ledger.cell(id).iter().flat_map(|cell| cell.memory.iter().map(|w| w.hpa)).collect(),
+        Ok(system) => system
+            .ledger
+            .cell(id)
+            .iter()
+            .flat_map(|cell| cell.memory.iter().map(|w| w.hpa))
+            .collect(),
         Err(_) => return,
     };
     regions.into_iter().for_each(system::zero);
-    let Ok(mut system) = system::lock() else { return };
+    let Ok(mut system) = system::lock() else {
+        return;
+    };
     system.cells[id.index()].is_scrubbed = true;
-    if system.cells[id.index()].state == State::Creating && system.advance(id, Event::Zeroed).is_ok() {
+    if system.cells[id.index()].state == State::Creating
+        && system.advance(id, Event::Zeroed).is_ok()
+    {
         system.publish();
     }
 }
@@ -182,7 +230,9 @@ pub fn wait(id: u64) -> Result<u64, Refused> {
     let id = system.existing(id)?;
     match system.cells[id.index()].state {
         State::Creating | State::Stopping | State::Failing | State::Destroying => Err(PENDING),
-        _ if system.cells[id.index()].state != State::Running && !system.are_parked(id) => Err(PENDING),
+        _ if system.cells[id.index()].state != State::Running && !system.are_parked(id) => {
+            Err(PENDING)
+        }
         _ => Ok(0),
     }
 }
@@ -204,7 +254,9 @@ pub fn load(id: u64, gpa: u64, length: u64) -> Result<u64, Refused> {
     let outside = Refused::new(code::IMAGE_OUTSIDE, gpa, length);
     let part = Region::new(Gpa(gpa), length).map_err(|_| outside)?;
     let holding = system.ledger.cell(id);
-    let window = holding.and_then(|cell| cell.memory.iter().find(|window| window.gpa.covers(&part))).ok_or(outside)?;
+    let window = holding
+        .and_then(|cell| cell.memory.iter().find(|window| window.gpa.covers(&part)))
+        .ok_or(outside)?;
     let to = Hpa(window.hpa.base().0 + (gpa - window.gpa.base().0));
     copy_from_mailbox(to, usize::try_from(length).unwrap_or(0));
     // The cell starts with its caches off.
@@ -236,7 +288,12 @@ pub fn loaded(id: u64, entry: u64, argument: u64) -> Result<u64, Refused> {
 
 /// Tells whether a CPU of the cell can start there: an aligned address in its RAM.
 pub fn is_entry(system: &System, cell: CellId, entry: u64) -> bool {
-    let is_ram = |holding: &Holding| holding.memory.iter().any(|window| window.gpa.contains(Gpa(entry)));
+    let is_ram = |holding: &Holding| {
+        holding
+            .memory
+            .iter()
+            .any(|window| window.gpa.contains(Gpa(entry)))
+    };
     entry.is_multiple_of(4) && system.ledger.cell(cell).is_some_and(is_ram)
 }
 
@@ -249,7 +306,10 @@ pub fn start(id: u64) -> Result<u64, Refused> {
     let id = system.existing(id)?;
     next(system.cells[id.index()].state, Event::Start)?;
     let first = cpus(&system, id).next().ok_or(PENDING)?;
-    let (entry, argument) = (system.cells[id.index()].entry, system.cells[id.index()].argument);
+    let (entry, argument) = (
+        system.cells[id.index()].entry,
+        system.cells[id.index()].argument,
+    );
     power::turn_on(first, entry, argument)?;
     system.cells[id.index()].fault = crate::info::NO_FAULT;
     system.cells[id.index()].root_stops = false;
@@ -297,18 +357,25 @@ fn finish_stop(system: &mut System, id: CellId) -> Result<(), Refused> {
         cpus(system, id).for_each(|cpu| power::set(cpu, CpuPower::Off));
         return system.advance(id, Event::Parked);
     }
-    let waited = CNTPCT_EL0.get().wrapping_sub(system.cells[id.index()].stop_time);
+    let waited = CNTPCT_EL0
+        .get()
+        .wrapping_sub(system.cells[id.index()].stop_time);
     if waited < STOP_SECONDS * CNTFRQ_EL0.get() {
         return Err(PENDING);
     }
-    let silent = cpus(system, id).find(|cpu| cpu.state.load(Ordering::Acquire) == bulkhead_abi::info::cpu_state::GUEST);
+    let silent = cpus(system, id)
+        .find(|cpu| cpu.state.load(Ordering::Acquire) == bulkhead_abi::info::cpu_state::GUEST);
     if let Some(tables) = &system.cells[id.index()].tables {
         tables.revoke_all(&mut system::memory_of(id, tables));
     }
     system.advance(id, Event::Silent)?;
     system.publish();
     let mpidr = silent.map_or(0, |cpu| cpu.mpidr.get());
-    defmt::error!("cell {=usize} fenced: CPU {=u64:#x} does not answer", id.index(), mpidr);
+    defmt::error!(
+        "cell {=usize} fenced: CPU {=u64:#x} does not answer",
+        id.index(),
+        mpidr
+    );
     Err(Refused::new(code::CPU_SILENT, mpidr, 0))
 }
 
@@ -354,14 +421,21 @@ pub fn destroy(id: u64, caller: Mpidr) -> Result<u64, Refused> {
 fn release(system: &mut System, id: CellId, caller: Mpidr) -> Result<(), Refused> {
     system.advance(id, Event::Scrubbed)?;
     gic::hand_over(system.ledger.spis_of(id), caller);
-    if let (Some(root), Some(holding)) = (&system.cells[CellId::ROOT.index()].tables, system.ledger.cell(id)) {
+    if let (Some(root), Some(holding)) = (
+        &system.cells[CellId::ROOT.index()].tables,
+        system.ledger.cell(id),
+    ) {
         let mut memory = system::memory_of(CellId::ROOT, root);
-        holding.devices.iter().for_each(|window| give_back(root, &mut memory, window.hpa));
+        holding
+            .devices
+            .iter()
+            .for_each(|window| give_back(root, &mut memory, window.hpa));
     }
     if let Some(tables) = system.cells[id.index()].tables.take() {
         discard(system, id, &tables);
     }
-    let freed: arrayvec::ArrayVec<CpuId, { bulkhead_abi::MAX_CPUS }> = system.ledger.cpus_of(id).collect();
+    let freed: arrayvec::ArrayVec<CpuId, { bulkhead_abi::MAX_CPUS }> =
+        system.ledger.cpus_of(id).collect();
     system.ledger.release(id);
     // SAFETY: the cell's CPUs are parked, as the caller checked; we hold the lock.
     unsafe { gate::update(&system.ledger, id) };
@@ -398,7 +472,9 @@ pub fn disable() -> Result<u64, Refused> {
 pub fn commit() -> Result<u64, Refused> {
     let mut system = system::lock()?;
     crate::boot::inject_failure(bulkhead_abi::enter::inject::COMMIT)?;
-    let missing = board().cpus().find(|cpu| cpu.was_online && power::get(cpu) != CpuPower::On);
+    let missing = board()
+        .cpus()
+        .find(|cpu| cpu.was_online && power::get(cpu) != CpuPower::On);
     if let Some(cpu) = missing {
         return Err(Refused::new(code::CPU_MISSING, cpu.mpidr.get(), 0));
     }

@@ -5,11 +5,12 @@
 use core::arch::asm;
 
 use aarch64_cpu::registers::{
-    AFSR0_EL1, AFSR1_EL1, AMAIR_EL1, CNTHCTL_EL2, CNTKCTL_EL1, CNTP_CTL_EL0, CNTP_CVAL_EL0, CNTV_CTL_EL0,
-    CNTV_CVAL_EL0, CNTVOFF_EL2, CONTEXTIDR_EL1, CPACR_EL1, CPTR_EL2, CSSELR_EL1, ELR_EL1, ESR_EL1, FAR_EL1, HCR_EL2,
-    ID_AA64DFR0_EL1, ID_AA64ISAR1_EL1, MAIR_EL1, MDCR_EL2, MDSCR_EL1, MIDR_EL1, PAR_EL1, Readable, SCTLR_EL1, SP_EL0,
-    SP_EL1, SPSR_EL1, TCR_EL1, TPIDR_EL0, TPIDR_EL1, TPIDRRO_EL0, TTBR0_EL1, TTBR1_EL1, VBAR_EL1, VMPIDR_EL2,
-    VTCR_EL2, VTTBR_EL2, Writeable,
+    AFSR0_EL1, AFSR1_EL1, AMAIR_EL1, CNTHCTL_EL2, CNTKCTL_EL1, CNTP_CTL_EL0, CNTP_CVAL_EL0,
+    CNTV_CTL_EL0, CNTV_CVAL_EL0, CNTVOFF_EL2, CONTEXTIDR_EL1, CPACR_EL1, CPTR_EL2, CSSELR_EL1,
+    ELR_EL1, ESR_EL1, FAR_EL1, HCR_EL2, ID_AA64DFR0_EL1, ID_AA64ISAR1_EL1, MAIR_EL1, MDCR_EL2,
+    MDSCR_EL1, MIDR_EL1, PAR_EL1, Readable, SCTLR_EL1, SP_EL0, SP_EL1, SPSR_EL1, TCR_EL1,
+    TPIDR_EL0, TPIDR_EL1, TPIDRRO_EL0, TTBR0_EL1, TTBR1_EL1, VBAR_EL1, VMPIDR_EL2, VTCR_EL2,
+    VTTBR_EL2, Writeable,
 };
 use bulkhead_model::id::CellId;
 
@@ -68,8 +69,13 @@ pub fn restore(found: &Found) {
 
 /// Sets the traps for root: stage 2, FIQ (the kick) and SMC to EL2; what Linux's EL2 set-up allowed stays.
 pub fn set_traps_for_root(found: &Found, stage2: Stage2) {
-    let ours = HCR_EL2::VM::SET + HCR_EL2::SWIO::SET + HCR_EL2::FMO::SET + HCR_EL2::TSC::SET + HCR_EL2::RW::SET;
-    let kept = found.hcr & (HCR_EL2::API::SET + HCR_EL2::APK::SET + HCR_EL2::ATA::SET + HCR_EL2::EnSCXT::SET).value;
+    let ours = HCR_EL2::VM::SET
+        + HCR_EL2::SWIO::SET
+        + HCR_EL2::FMO::SET
+        + HCR_EL2::TSC::SET
+        + HCR_EL2::RW::SET;
+    let kept = found.hcr
+        & (HCR_EL2::API::SET + HCR_EL2::APK::SET + HCR_EL2::ATA::SET + HCR_EL2::EnSCXT::SET).value;
     HCR_EL2.set(ours.value | kept);
     CPTR_EL2.set(found.cptr);
     MDCR_EL2.set(found.mdcr);
@@ -223,8 +229,18 @@ fn clear_debug_pairs(breakpoints: u64, watchpoints: u64) {
 }
 
 fn clear_pointer_keys() {
-    clear!("s3_0_c2_c1_0", "s3_0_c2_c1_1", "s3_0_c2_c1_2", "s3_0_c2_c1_3"); // APIA, APIB
-    clear!("s3_0_c2_c2_0", "s3_0_c2_c2_1", "s3_0_c2_c2_2", "s3_0_c2_c2_3"); // APDA, APDB
+    clear!(
+        "s3_0_c2_c1_0",
+        "s3_0_c2_c1_1",
+        "s3_0_c2_c1_2",
+        "s3_0_c2_c1_3"
+    ); // APIA, APIB
+    clear!(
+        "s3_0_c2_c2_0",
+        "s3_0_c2_c2_1",
+        "s3_0_c2_c2_2",
+        "s3_0_c2_c2_3"
+    ); // APDA, APDB
     clear!("s3_0_c2_c3_0", "s3_0_c2_c3_1"); // APGA
 }
 

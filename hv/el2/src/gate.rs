@@ -3,7 +3,7 @@
 //! One rule: a cell's gate changes only under the system's lock; its map of affinities only while none of its CPUs runs.
 
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use bulkhead_abi::{MAX_CELLS, MAX_CPUS};
 use bulkhead_model::id::{CellId, CpuId, Mpidr};
@@ -17,7 +17,7 @@ pub struct Gate {
     members: AtomicU32,
     spis: [AtomicU32; 32],
     /// By the cell's number: index of the CPU plus 1, or 0.
-    numbers: [AtomicU8; MAX_CPUS],
+    numbers: [AtomicU32; MAX_CPUS],
 }
 
 // SAFETY: `map` is written only while no CPU that reads it runs (module head); the rest is atomic.
@@ -28,7 +28,7 @@ static GATES: [Gate; MAX_CELLS] = [const {
         map: UnsafeCell::new(None),
         members: AtomicU32::new(0),
         spis: [const { AtomicU32::new(0) }; 32],
-        numbers: [const { AtomicU8::new(0) }; MAX_CPUS],
+        numbers: [const { AtomicU32::new(0) }; MAX_CPUS],
     }
 }; MAX_CELLS];
 
@@ -52,8 +52,11 @@ impl Gate {
 
     /// The CPU that is number `number` of the cell, which is not root.
     pub fn cpu(&self, number: u64) -> Option<CpuId> {
-        let slot = self.numbers.get(usize::try_from(number).ok()?)?.load(Relaxed);
-        CpuId::new(usize::from(slot).checked_sub(1)?)
+        let slot = self
+            .numbers
+            .get(usize::try_from(number).ok()?)?
+            .load(Relaxed);
+        CpuId::new(usize::try_from(slot.checked_sub(1)?).ok()?)
     }
 
     /// The cell's number of a CPU.
@@ -67,13 +70,21 @@ impl Gate {
     }
 
     fn set_members(&self, ledger: &Ledger, cell: CellId) {
-        self.members.store(ledger.cpus_of(cell).fold(0, |mask, cpu| mask | 1 << cpu.index()), Relaxed);
+        self.members.store(
+            ledger
+                .cpus_of(cell)
+                .fold(0, |mask, cpu| mask | 1 << cpu.index()),
+            Relaxed,
+        );
         for (number, slot) in self.numbers.iter().enumerate() {
             let cpu = ledger.virtual_cpu(cell, number);
-            slot.store(cpu.map_or(0, |cpu| (cpu.index() & 0x7f) as u8 + 1), Relaxed);
+            slot.store(cpu.map_or(0, |cpu| cpu.number() + 1), Relaxed);
         }
         let spis = ledger.spis_of(cell);
-        self.spis.iter().enumerate().for_each(|(index, word)| word.store(spis.word(index), Relaxed));
+        self.spis
+            .iter()
+            .enumerate()
+            .for_each(|(index, word)| word.store(spis.word(index), Relaxed));
     }
 }
 
@@ -82,7 +93,9 @@ impl Gate {
 /// # Safety
 /// No CPU runs under us yet.
 pub unsafe fn set_root(ledger: &Ledger) {
-    let cpus = (0..ledger.cpu_count()).filter_map(CpuId::new).map(|cpu| (cpu, ledger.mpidr(cpu)));
+    let cpus = (0..ledger.cpu_count())
+        .filter_map(CpuId::new)
+        .map(|cpu| (cpu, ledger.mpidr(cpu)));
     // SAFETY: by the caller's word nobody reads it.
     unsafe { *of(CellId::ROOT).map.get() = Some(SgiMap::new(cpus)) };
     of(CellId::ROOT).set_members(ledger, CellId::ROOT);
@@ -93,7 +106,10 @@ pub unsafe fn set_root(ledger: &Ledger) {
 /// # Safety
 /// None of the cell's CPUs runs, and the caller holds the system's lock.
 pub unsafe fn update(ledger: &Ledger, cell: CellId) {
-    let cpus = ledger.cpus_of(cell).zip(0..).map(|(cpu, number)| (cpu, Mpidr::from_bits(number)));
+    let cpus = ledger
+        .cpus_of(cell)
+        .zip(0..)
+        .map(|(cpu, number)| (cpu, Mpidr::from_bits(number)));
     // SAFETY: by the caller's word nobody reads it.
     unsafe { *of(cell).map.get() = Some(SgiMap::new(cpus)) };
     of(cell).set_members(ledger, cell);

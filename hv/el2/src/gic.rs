@@ -15,7 +15,9 @@ use spin::mutex::SpinMutex;
 use crate::board::board;
 use crate::mmio;
 use crate::percpu::{Found, PerCpu};
-use crate::sysreg::{self, IccAp0r0, IccAp1r0, IccBpr0, IccBpr1, IccEoir0, IccIar0, IccIgrpen0, IccIgrpen1, IccPmr};
+use crate::sysreg::{
+    self, IccAp0r0, IccAp1r0, IccBpr0, IccBpr1, IccEoir0, IccIar0, IccIgrpen0, IccIgrpen1, IccPmr,
+};
 use crate::sysreg::{IccCtlr, IccSgi0r};
 
 /// Held for each read-modify-write of a distributor register that several owners share.
@@ -99,12 +101,20 @@ pub fn check(gicd: u64) -> Result<(), Refused> {
     // SAFETY: mapped by `prepare`; a 64 KiB frame.
     let pidr2 = unsafe { mmio::read32(gicd + GICD_PIDR2) };
     if !matches!(pidr2 >> 4 & 0xf, 3 | 4) {
-        return Err(Refused::new(code::UNSUPPORTED_GIC, feature::NOT_GICV3, pidr2.into()));
+        return Err(Refused::new(
+            code::UNSUPPORTED_GIC,
+            feature::NOT_GICV3,
+            pidr2.into(),
+        ));
     }
     // SAFETY: as above.
     let ctlr = unsafe { mmio::read32(gicd + GICD_CTLR) };
     if ctlr & GICD_CTLR_DS == 0 {
-        return Err(Refused::new(code::UNSUPPORTED_GIC, feature::TWO_SECURITY_STATES, ctlr.into()));
+        return Err(Refused::new(
+            code::UNSUPPORTED_GIC,
+            feature::TWO_SECURITY_STATES,
+            ctlr.into(),
+        ));
     }
     Ok(())
 }
@@ -116,7 +126,11 @@ fn redistributor_typer(gicr: u64) -> u64 {
 
 /// Bytes from this redistributor to the next.
 pub fn redistributor_stride(gicr: u64) -> u64 {
-    if redistributor_typer(gicr) & GICR_TYPER_VLPIS != 0 { 0x4_0000 } else { 0x2_0000 }
+    if redistributor_typer(gicr) & GICR_TYPER_VLPIS != 0 {
+        0x4_0000
+    } else {
+        0x2_0000
+    }
 }
 
 /// Finds the redistributor of a CPU by walking all regions.
@@ -139,7 +153,11 @@ pub fn find_redistributor(regions: &[Region<Hpa>], mpidr: Mpidr) -> Result<u64, 
             gicr += redistributor_stride(gicr);
         }
     }
-    Err(Refused::new(code::UNSUPPORTED_GIC, feature::NO_REDISTRIBUTOR, mpidr.get()))
+    Err(Refused::new(
+        code::UNSUPPORTED_GIC,
+        feature::NO_REDISTRIBUTOR,
+        mpidr.get(),
+    ))
 }
 
 /// Number of the first INTID that the distributor does not have.
@@ -173,7 +191,11 @@ pub fn kick(target: &PerCpu) {
     gicr_write(gicr, GICR_ICACTIVER0, bit);
     let priorities = GICR_IPRIORITYR + u64::from(KICK & !3);
     let shift = 8 * u32::from(KICK & 3);
-    gicr_write(gicr, priorities, gicr_read(gicr, priorities) & !(0xff << shift) | KICK_PRIORITY << shift);
+    gicr_write(
+        gicr,
+        priorities,
+        gicr_read(gicr, priorities) & !(0xff << shift) | KICK_PRIORITY << shift,
+    );
     gicr_write(gicr, GICR_IGROUPR0, gicr_read(gicr, GICR_IGROUPR0) & !bit);
     gicr_write(gicr, GICR_ISENABLER0, bit);
     // The redistributor's new state and the posted request are complete before the SGI is generated.
@@ -199,12 +221,20 @@ pub fn take_kick(cpu: &PerCpu) {
 pub fn note_interface(found: &mut Found) -> Result<(), Refused> {
     let sre = ICC_SRE_EL2.get();
     if sre & 0b1001 != 0b1001 {
-        return Err(Refused::new(code::UNSUPPORTED_GIC, feature::NO_SYSTEM_REGISTERS, sre));
+        return Err(Refused::new(
+            code::UNSUPPORTED_GIC,
+            feature::NO_SYSTEM_REGISTERS,
+            sre,
+        ));
     }
     found.icc_pmr = IccPmr::get();
     // Linux without pseudo-NMI leaves it open at 0xf0, whatever it masks by DAIF.
     if found.icc_pmr < 0xf0 {
-        return Err(Refused::new(code::UNSUPPORTED_CPU, feature::ROOT_MASKS_BY_PRIORITY, found.icc_pmr));
+        return Err(Refused::new(
+            code::UNSUPPORTED_CPU,
+            feature::ROOT_MASKS_BY_PRIORITY,
+            found.icc_pmr,
+        ));
     }
     found.icc_ctlr = IccCtlr::get();
     found.icc_igrpen0 = IccIgrpen0::get();
@@ -223,7 +253,11 @@ const VMCR_VENG1: u64 = 1 << 1;
 /// physical effect under HCR_EL2.FMO), and the virtual PMR and CTLR as it left the physical ones.
 pub fn set_interface_for_root(found: &Found) {
     ICH_HCR_EL2.set(0);
-    let veoim = if found.icc_ctlr & CTLR_EOIMODE != 0 { VMCR_VEOIM } else { 0 };
+    let veoim = if found.icc_ctlr & CTLR_EOIMODE != 0 {
+        VMCR_VEOIM
+    } else {
+        0
+    };
     ICH_VMCR_EL2.set(found.icc_pmr << VMCR_VPMR_SHIFT | veoim | VMCR_VENG1);
     IccCtlr::set(found.icc_ctlr & !CTLR_EOIMODE);
     IccPmr::set(0xff);
@@ -305,7 +339,11 @@ fn stop_lpis(cpu: &PerCpu) {
 /// Undoes [`stop_lpis`].
 fn start_lpis(cpu: &PerCpu) {
     if cpu.lpis_were_on.swap(false, Ordering::Relaxed) {
-        gicr_write(cpu.gicr, GICR_CTLR, gicr_read(cpu.gicr, GICR_CTLR) | GICR_CTLR_ENABLE_LPIS);
+        gicr_write(
+            cpu.gicr,
+            GICR_CTLR,
+            gicr_read(cpu.gicr, GICR_CTLR) | GICR_CTLR_ENABLE_LPIS,
+        );
     }
 }
 
@@ -329,7 +367,12 @@ pub fn hand_over(spis: &SpiSet, target: Mpidr) {
 /// Writes GICD_IROUTER of an SPI.
 pub fn route(spi: Spi, value: u64) {
     // SAFETY: the register exists for every SPI below `intid_limit`; writes to others are ignored (IHI 0069).
-    unsafe { mmio::write64(board().gicd.base().0 + GICD_IROUTER + 8 * u64::from(spi.intid()), value) }
+    unsafe {
+        mmio::write64(
+            board().gicd.base().0 + GICD_IROUTER + 8 * u64::from(spi.intid()),
+            value,
+        )
+    }
 }
 
 /// Reads GICD_IROUTER of an SPI.

@@ -3,8 +3,8 @@
 #![forbid(unsafe_code)]
 
 use aarch64_cpu::registers::{
-    ELR_EL1, ESR_EL1, ESR_EL2, FAR_EL1, FAR_EL2, HPFAR_EL2, ID_AA64MMFR1_EL1, ID_AA64PFR1_EL1, Readable, SCTLR_EL1,
-    SPSR_EL1, VBAR_EL1, Writeable,
+    ELR_EL1, ESR_EL1, ESR_EL2, FAR_EL1, FAR_EL2, HPFAR_EL2, ID_AA64MMFR1_EL1, ID_AA64PFR1_EL1,
+    Readable, SCTLR_EL1, SPSR_EL1, VBAR_EL1, Writeable,
 };
 use bulkhead_abi::info::{exit, fault};
 use bulkhead_model::addr::Gpa;
@@ -18,7 +18,7 @@ use bulkhead_model::trap::{
 use crate::guest::Exit;
 use crate::percpu::Cpu;
 use crate::vgic::{self, Answer};
-use crate::{gic, hypercall, info, power, registers, system, sysreg};
+use crate::{gic, hypercall, info, power, registers, sysreg, system};
 
 /// Why a cell must stop.
 #[derive(Clone, Copy, Debug)]
@@ -84,10 +84,18 @@ fn trap(cpu: &mut Cpu) -> Outcome {
         }
         other => {
             info::count_exit(cpu.shared.id, exit::OTHER);
-            defmt::warn!("cell {=usize}: undefined at {=u64:#x}, esr {=u64:#x}", cpu.shared.cell().index(), cpu.frame.pc, ESR_EL2.get());
+            defmt::warn!(
+                "cell {=usize}: undefined at {=u64:#x}, esr {=u64:#x}",
+                cpu.shared.cell().index(),
+                cpu.frame.pc,
+                ESR_EL2.get()
+            );
             match other {
                 Trap::Unknown { .. } | Trap::SystemError if cpu.shared.cell() != CellId::ROOT => {
-                    Outcome::Stop(Fault { kind: fault::UNHANDLED, ipa: u64::MAX })
+                    Outcome::Stop(Fault {
+                        kind: fault::UNHANDLED,
+                        ipa: u64::MAX,
+                    })
                 }
                 _ => inject(cpu, Injection::Undefined),
             }
@@ -97,7 +105,12 @@ fn trap(cpu: &mut Cpu) -> Outcome {
 
 fn call(cpu: &mut Cpu, conduit: Conduit, imm: u16) -> Outcome {
     let caller = cpu.shared.cell();
-    let [x0, x1, x2, x3] = [cpu.frame.x[0], cpu.frame.x[1], cpu.frame.x[2], cpu.frame.x[3]];
+    let [x0, x1, x2, x3] = [
+        cpu.frame.x[0],
+        cpu.frame.x[1],
+        cpu.frame.x[2],
+        cpu.frame.x[3],
+    ];
     if conduit == Conduit::Hvc && caller == CellId::ROOT && x0 <= 3 {
         return Outcome::Return(hypercall::stub(x0));
     }
@@ -114,15 +127,27 @@ fn call(cpu: &mut Cpu, conduit: Conduit, imm: u16) -> Outcome {
 
 fn data_abort(cpu: &mut Cpu, abort: DataAbort) -> Outcome {
     let far = FAR_EL2.get();
-    let ipa = if abort.has_ipa() { Some(ipa_from(HPFAR_EL2.get(), far)) } else { translate(far) };
+    let ipa = if abort.has_ipa() {
+        Some(ipa_from(HPFAR_EL2.get(), far))
+    } else {
+        translate(far)
+    };
     let mut undecodable = false;
     if let (Some(ipa), false) = (ipa, abort.on_table_walk) {
         match abort.access {
             Some(access) => {
-                let value = cpu.frame.x.get(usize::from(access.register)).copied().unwrap_or(0);
+                let value = cpu
+                    .frame
+                    .x
+                    .get(usize::from(access.register))
+                    .copied()
+                    .unwrap_or(0);
                 let write = access.is_write.then(|| access.truncate(value));
                 if let Answer::Done(value) = vgic::access(cpu, ipa, access.size, write) {
-                    if let (false, Some(x)) = (access.is_write, cpu.frame.x.get_mut(usize::from(access.register))) {
+                    if let (false, Some(x)) = (
+                        access.is_write,
+                        cpu.frame.x.get_mut(usize::from(access.register)),
+                    ) {
                         *x = access.extend(value);
                     }
                     cpu.frame.pc += 4;
@@ -138,12 +163,24 @@ fn data_abort(cpu: &mut Cpu, abort: DataAbort) -> Outcome {
         (_, false) => fault::READ,
     };
     let far = abort.far_valid.then_some(far);
-    stage2_fault(cpu, kind, ipa, Injection::DataAbort { is_write: abort.is_write, far })
+    stage2_fault(
+        cpu,
+        kind,
+        ipa,
+        Injection::DataAbort {
+            is_write: abort.is_write,
+            far,
+        },
+    )
 }
 
 fn instruction_abort(cpu: &mut Cpu, abort: InstructionAbort) -> Outcome {
     let far = FAR_EL2.get();
-    let ipa = if abort.has_ipa() { Some(ipa_from(HPFAR_EL2.get(), far)) } else { translate(far) };
+    let ipa = if abort.has_ipa() {
+        Some(ipa_from(HPFAR_EL2.get(), far))
+    } else {
+        translate(far)
+    };
     let far = abort.far_valid.then_some(far);
     stage2_fault(cpu, fault::FETCH, ipa, Injection::InstructionAbort { far })
 }
@@ -164,7 +201,12 @@ fn stage2_fault(cpu: &mut Cpu, kind: u32, ipa: Option<Gpa>, injection: Injection
         return Outcome::Resume;
     }
     info::count_exit(cpu.shared.id, exit::ABORT);
-    defmt::warn!("root: access ({=u32}) to {=u64:#x} refused, pc {=u64:#x}", kind, address, cpu.frame.pc);
+    defmt::warn!(
+        "root: access ({=u32}) to {=u64:#x} refused, pc {=u64:#x}",
+        kind,
+        address,
+        cpu.frame.pc
+    );
     inject(cpu, injection)
 }
 

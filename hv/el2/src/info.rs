@@ -4,12 +4,19 @@
 
 use core::sync::atomic::{AtomicU64, Ordering, fence};
 
-use bulkhead_abi::info::{CellInfo, CpuInfo, FaultRecord, INFO_SIZE, Info, LOG_RING_SIZE, PanicRecord};
+use bulkhead_abi::info::{
+    CellInfo, CpuInfo, FaultRecord, INFO_SIZE, Info, LOG_RING_SIZE, PanicRecord,
+};
 use bulkhead_abi::{ABI_VERSION, enter};
 use bulkhead_model::id::{CellId, CpuId};
 
 use crate::board::Board;
 
+/// `Info::log_offset`.
+const LOG_OFFSET: u32 = {
+    assert!(INFO_SIZE == 0x2000);
+    0x2000
+};
 /// Physical base of the area; 0 before it exists.
 static BASE: AtomicU64 = AtomicU64::new(0);
 
@@ -42,15 +49,20 @@ pub fn set_up(base: u64, build_id: u64, board: &Board) {
     let Some(info) = info() else { return };
     put!(info, .magic = enter::IMAGE_MAGIC);
     put!(info, .version = ABI_VERSION);
-    put!(info, .cpu_count = board.cpus().len() as u32);
-    put!(info, .log_offset = INFO_SIZE as u32);
+    put!(info, .cpu_count = board.cpu_count());
+    put!(info, .log_offset = LOG_OFFSET);
     put!(info, .build_id = build_id);
     put!(info, .hv_base = board.hv.base().0);
     put!(info, .hv_size = board.hv.size());
     put!(info, .pool_base = board.pool.map_or(0, |pool| pool.base().0));
     put!(info, .pool_size = board.pool.map_or(0, |pool| pool.size()));
     for cpu in board.cpus() {
-        let record = CpuInfo { mpidr: cpu.mpidr.get(), cell: 0, state: 0, exits: Default::default() };
+        let record = CpuInfo {
+            mpidr: cpu.mpidr.get(),
+            cell: 0,
+            state: 0,
+            exits: Default::default(),
+        };
         put!(info, .cpus[cpu.id.index()] = record);
     }
 }
@@ -71,15 +83,17 @@ fn bump(info: *mut Info) {
     // SAFETY: as in `put`.
     let sequence = unsafe { &raw mut (*info).sequence };
     fence(Ordering::SeqCst); // what was written before is visible before the new number
-    // SAFETY: mapped and aligned; the only writer holds the system's lock.
-    unsafe { sequence.write_volatile(sequence.read_volatile().wrapping_add(1)) };
+    // SAFETY: mapped and aligned.
+    let old = unsafe { sequence.read_volatile() };
+    // SAFETY: as above; the only writer holds the system's lock.
+    unsafe { sequence.write_volatile(old.wrapping_add(1)) };
     fence(Ordering::SeqCst);
 }
 
 /// Changes owner and state of a CPU.
 pub fn set_cpu(cpu: CpuId, cell: CellId, state: u32) {
     let Some(info) = info() else { return };
-    put!(info, .cpus[cpu.index()].cell = cell.index() as u32);
+    put!(info, .cpus[cpu.index()].cell = cell.number());
     put!(info, .cpus[cpu.index()].state = state);
 }
 
@@ -88,8 +102,10 @@ pub fn count_exit(cpu: CpuId, cause: usize) {
     let Some(info) = info() else { return };
     // SAFETY: as in `put`; `cause` is below `exit::COUNT`, checked by the index.
     let counter = unsafe { &raw mut (*info).cpus[cpu.index()].exits[cause] };
-    // SAFETY: mapped and aligned; a CPU counts for itself only.
-    unsafe { counter.write_volatile(counter.read_volatile() + 1) };
+    // SAFETY: mapped and aligned.
+    let old = unsafe { counter.read_volatile() };
+    // SAFETY: as above; a CPU counts for itself only.
+    unsafe { counter.write_volatile(old + 1) };
 }
 
 /// Stores the record of our own bug; the first one stays.
@@ -109,5 +125,13 @@ pub fn log_ring(cpu: usize) -> Option<u64> {
 }
 
 /// No fault.
-pub const NO_FAULT: FaultRecord =
-    FaultRecord { kind: 0, cpu: 0, esr: 0, far: 0, ipa: 0, pc: 0, spsr: 0, x: [0; 31] };
+pub const NO_FAULT: FaultRecord = FaultRecord {
+    kind: 0,
+    cpu: 0,
+    esr: 0,
+    far: 0,
+    ipa: 0,
+    pc: 0,
+    spsr: 0,
+    x: [0; 31],
+};

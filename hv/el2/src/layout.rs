@@ -41,10 +41,22 @@ pub fn image_end() -> u64 {
 
 /// The linker's hash over the image, shortened: it tells which ELF file a log belongs to.
 pub fn build_id() -> u64 {
-    let note = &raw const __build_id;
+    let hash = (&raw const __build_id).wrapping_add(16).cast::<u64>();
     // SAFETY: the note lies in the image's read-only data; its hash starts at offset 16 (ELF, note header and name)
     // and is 20 bytes long.
-    unsafe { note.add(16).cast::<u64>().read_unaligned() }
+    unsafe { hash.read_unaligned() }
+}
+
+/// A number of bytes or an address, as Rust counts memory.
+pub const fn bytes(value: u64) -> usize {
+    const _: () = assert!(size_of::<usize>() == 8);
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "usize has 64 bits, asserted above"
+    )]
+    {
+        value as usize
+    }
 }
 
 /// Base of the mailbox.

@@ -30,7 +30,11 @@ extern "C" fn join_cpu(shared: &'static PerCpu, return_to: u64, spsr: u64) -> ! 
     match join(&mut cpu) {
         Ok(()) => run::run(cpu),
         Err(refused) => {
-            cpu.frame.x[..3].copy_from_slice(&[(-refused.code).cast_unsigned(), refused.a, refused.b]);
+            cpu.frame.x[..3].copy_from_slice(&[
+                (-refused.code).cast_unsigned(),
+                refused.a,
+                refused.b,
+            ]);
             go(cpu)
         }
     }

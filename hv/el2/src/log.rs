@@ -19,8 +19,9 @@ struct Encoders(core::cell::UnsafeCell<[defmt::Encoder; bulkhead_abi::MAX_CPUS]>
 // SAFETY: each CPU uses its own element.
 unsafe impl Sync for Encoders {}
 
-static ENCODERS: Encoders =
-    Encoders(core::cell::UnsafeCell::new([const { defmt::Encoder::new() }; bulkhead_abi::MAX_CPUS]));
+static ENCODERS: Encoders = Encoders(core::cell::UnsafeCell::new(
+    [const { defmt::Encoder::new() }; bulkhead_abi::MAX_CPUS],
+));
 
 /// Index of this CPU; 0 for the preparing one, which has no struct yet.
 fn this_cpu() -> usize {
@@ -38,10 +39,13 @@ fn with_encoder(act: impl FnOnce(&mut defmt::Encoder)) {
 
 /// Appends to this CPU's ring.
 fn append(bytes: &[u8]) {
-    let Some(base) = info::log_ring(this_cpu()) else { return };
-    let head = base as *mut LogRing;
+    let Some(base) = info::log_ring(this_cpu()) else {
+        return;
+    };
+    const _: () = assert!(core::mem::offset_of!(LogRing, written) == 0);
+    let head = base as *mut u64;
     // SAFETY: the ring is mapped; this CPU is its only writer.
-    let written = unsafe { (&raw const (*head).written).read_volatile() };
+    let written = unsafe { head.read_volatile() };
     for (position, byte) in (written..).zip(bytes) {
         let slot = (base + size_of::<LogRing>() as u64 + position % DATA_SIZE) as *mut u8;
         // SAFETY: inside the ring.
@@ -49,7 +53,7 @@ fn append(bytes: &[u8]) {
     }
     fence(Ordering::Release); // the bytes are visible before the count that speaks of them
     // SAFETY: as for reading.
-    unsafe { (&raw mut (*head).written).write_volatile(written + bytes.len() as u64) };
+    unsafe { head.write_volatile(written + bytes.len() as u64) };
 }
 
 // SAFETY: a CPU cannot interrupt itself between `acquire` and `release`, and every CPU has its own encoder and ring.

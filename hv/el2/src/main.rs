@@ -25,11 +25,14 @@ mod percpu;
 mod power;
 mod registers;
 mod run;
-mod system;
 mod sysreg;
+mod system;
 mod vgic;
 
 core::arch::global_asm!(include_str!("entry.S"));
 core::arch::global_asm!(include_str!("vectors.S"));
 
-const _: () = assert!(bulkhead_abi::ABI_VERSION == 1, "entry.S has the version in the image's header");
+const _: () = assert!(
+    bulkhead_abi::ABI_VERSION == 1,
+    "entry.S has the version in the image's header"
+);

@@ -6,12 +6,15 @@
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
+use buddy_system_allocator::Heap;
 use bulkhead_model::addr::{Hpa, PAGE_SIZE};
 use bulkhead_model::paging::TableMemory;
-use buddy_system_allocator::Heap;
 use spin::mutex::SpinMutex;
 
+use crate::layout::bytes;
 use crate::sysreg;
+
+const PAGE: usize = bytes(PAGE_SIZE);
 
 /// Blocks of up to 2^20 bytes are enough: the largest is a concatenated start-level table.
 static HEAP: SpinMutex<Heap<21>> = SpinMutex::new(Heap::new());
@@ -22,18 +25,18 @@ static HEAP: SpinMutex<Heap<21>> = SpinMutex::new(Heap::new());
 /// The memory is mapped, unused and never given to anyone else.
 pub unsafe fn give(base: u64, size: u64) {
     // SAFETY: by the caller's word.
-    unsafe { HEAP.lock().add_to_heap(base as usize, (base + size) as usize) };
+    unsafe { HEAP.lock().add_to_heap(bytes(base), bytes(base + size)) };
 }
 
 /// Returns how many pages are free.
 pub fn free_count() -> usize {
     let heap = HEAP.lock();
-    (heap.stats_total_bytes() - heap.stats_alloc_actual()) / PAGE_SIZE as usize
+    (heap.stats_total_bytes() - heap.stats_alloc_actual()) / PAGE
 }
 
 /// Allocates `count` pages of zeros (a power of two), aligned to their size.
 pub fn allocate(count: usize) -> Option<Hpa> {
-    let size = count * PAGE_SIZE as usize;
+    let size = count * PAGE;
     let layout = Layout::from_size_align(size, size).ok()?;
     let block = HEAP.lock().alloc(layout).ok()?;
     // SAFETY: the block is ours, mapped, and `size` bytes long.
@@ -43,8 +46,11 @@ pub fn allocate(count: usize) -> Option<Hpa> {
 
 /// Gives `count` pages back that [`allocate`] gave at once.
 pub fn free(base: Hpa, count: usize) {
-    let size = count * PAGE_SIZE as usize;
-    let (Some(block), Ok(layout)) = (NonNull::new(base.0 as *mut u8), Layout::from_size_align(size, size)) else {
+    let size = count * PAGE;
+    let (Some(block), Ok(layout)) = (
+        NonNull::new(base.0 as *mut u8),
+        Layout::from_size_align(size, size),
+    ) else {
         return;
     };
     // SAFETY: the block came from `allocate` with the same size; the model's tables and the cells free once.
@@ -89,13 +95,15 @@ impl TableMemory for Pages {
 
     fn available(&self) -> usize {
         match self {
-            Self::First { next, end } => ((end - next) / PAGE_SIZE) as usize,
+            Self::First { next, end } => bytes((end - next) / PAGE_SIZE),
             Self::El2 | Self::Stage2 { .. } => free_count(),
         }
     }
 
     fn allocate(&mut self) -> Option<Hpa> {
-        let Self::First { next, end } = self else { return allocate(1) };
+        let Self::First { next, end } = self else {
+            return allocate(1);
+        };
         let page = Hpa(*next);
         if *next >= *end {
             return None;
@@ -115,7 +123,7 @@ impl TableMemory for Pages {
     fn invalidate(&mut self, base: u64, size: u64) {
         match self {
             Self::First { .. } => {}
-            Self::El2 => (base..base + size).step_by(PAGE_SIZE as usize).for_each(sysreg::tlbi_el2),
+            Self::El2 => (base..base + size).step_by(PAGE).for_each(sysreg::tlbi_el2),
             Self::Stage2 { vttbr } => sysreg::tlbi_vmid(*vttbr),
         }
     }

@@ -14,7 +14,9 @@ pub static PANICKED: AtomicBool = AtomicBool::new(false);
 
 #[panic_handler]
 fn panic(reason: &PanicInfo) -> ! {
-    let (file, line) = reason.location().map_or(("", 0), |location| (location.file(), location.line()));
+    let (file, line) = reason
+        .location()
+        .map_or(("", 0), |location| (location.file(), location.line()));
     die(file, line)
 }
 
@@ -31,7 +33,7 @@ fn die(file: &str, line: u32) -> ! {
     let cpu = unsafe { cpu.as_ref() };
     let mut record = PanicRecord {
         count: 1,
-        cpu: cpu.map_or(u32::MAX, |cpu| cpu.id.index() as u32),
+        cpu: cpu.map_or(u32::MAX, |cpu| cpu.id.number()),
         line,
         reserved: 0,
         esr: ESR_EL2.get(),
@@ -40,7 +42,11 @@ fn die(file: &str, line: u32) -> ! {
         file: [0; 48],
     };
     let shown = &file.as_bytes()[file.len().saturating_sub(record.file.len() - 1)..];
-    record.file.iter_mut().zip(shown).for_each(|(to, from)| *to = *from);
+    record
+        .file
+        .iter_mut()
+        .zip(shown)
+        .for_each(|(to, from)| *to = *from);
     info::record_panic(record);
     if let Some(cpu) = cpu {
         cpu.state.store(cpu_state::DEAD, Ordering::Release);

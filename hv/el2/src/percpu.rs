@@ -134,7 +134,8 @@ impl PerCpu {
 
     /// Gives it to a cell. The CPU is parked or off; the request that starts it publishes this.
     pub fn set_cell(&self, cell: CellId) {
-        self.cell.store(cell.index().to_le_bytes()[0], Ordering::Relaxed);
+        self.cell
+            .store(cell.index().to_le_bytes()[0], Ordering::Relaxed);
     }
 
     /// Posts a request, whatever was posted before, and wakes the CPU if it is parked.
@@ -189,6 +190,10 @@ impl Cpu {
         let frame = unsafe { &mut *shared.frame.get() };
         // SAFETY: nor `found`.
         let found = unsafe { &mut *shared.found.get() };
-        Self { shared, frame, found }
+        Self {
+            shared,
+            frame,
+            found,
+        }
     }
 }

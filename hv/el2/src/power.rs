@@ -2,9 +2,9 @@
 
 use bulkhead_abi::code;
 use bulkhead_abi::info::cpu_state;
+use bulkhead_model::addr::Hpa;
 use bulkhead_model::id::{CellId, Mpidr};
 use bulkhead_model::ledger::Owner;
-use bulkhead_model::addr::Hpa;
 use bulkhead_model::psci::{self, Call, CpuPower, Decision, Target, View};
 use bulkhead_model::refused::Refused;
 use core::sync::atomic::Ordering;
@@ -58,7 +58,11 @@ pub fn wake(cpu: &PerCpu, request: Request) -> Result<(), Refused> {
     firmware::cpu_on(cpu).map_err(|status| {
         cpu.set_state(cpu_state::FIRMWARE);
         cpu.post(Request::None);
-        defmt::error!("firmware does not start CPU {=u64:#x}: {=i64}", cpu.mpidr.get(), status);
+        defmt::error!(
+            "firmware does not start CPU {=u64:#x}: {=i64}",
+            cpu.mpidr.get(),
+            status
+        );
         Refused::new(code::CPU_SILENT, cpu.mpidr.get(), status.cast_unsigned())
     })
 }
@@ -80,7 +84,10 @@ impl View for Locked<'_> {
         if cpu.cell() != self.caller {
             return Some(Target::Foreign);
         }
-        Some(Target::Own { cpu: cpu.id, power: get(cpu) })
+        Some(Target::Own {
+            cpu: cpu.id,
+            power: get(cpu),
+        })
     }
 
     fn is_entry(&self, address: u64) -> bool {
@@ -92,14 +99,34 @@ impl View for Locked<'_> {
 }
 
 /// Serves a PSCI call of the guest on this CPU.
-pub fn serve(cpu: &mut Cpu, call: Call) -> Outcome {
+pub fn serve(cpu: &Cpu, call: Call) -> Outcome {
     let caller = cpu.shared.cell();
-    let Ok(mut system) = system::lock() else { return Outcome::Return(psci::DENIED) };
-    match psci::answer(call, caller, &Locked { system: &system, caller }) {
+    let Ok(mut system) = system::lock() else {
+        return Outcome::Return(psci::DENIED);
+    };
+    match psci::answer(
+        call,
+        caller,
+        &Locked {
+            system: &system,
+            caller,
+        },
+    ) {
         Decision::Return(value) => Outcome::Return(value),
-        Decision::TurnOn { cpu: target, entry, context } => {
-            let turned = board().cpu(target).filter(|cpu| cpu.is_idle()).map(|cpu| turn_on(cpu, entry, context));
-            Outcome::Return(if matches!(turned, Some(Ok(()))) { psci::SUCCESS } else { psci::DENIED })
+        Decision::TurnOn {
+            cpu: target,
+            entry,
+            context,
+        } => {
+            let turned = board()
+                .cpu(target)
+                .filter(|cpu| cpu.is_idle())
+                .map(|cpu| turn_on(cpu, entry, context));
+            Outcome::Return(if matches!(turned, Some(Ok(()))) {
+                psci::SUCCESS
+            } else {
+                psci::DENIED
+            })
         }
         Decision::TurnOff => Outcome::Park,
         // A pending interrupt of the cell ends this at once; none needs an exit.

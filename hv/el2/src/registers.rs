@@ -41,7 +41,11 @@ pub fn access(cpu: &mut Cpu, access: Sysreg) -> Outcome {
         return Outcome::Resume;
     }
     info::count_exit(cpu.shared.id, exit::SYSREG);
-    let Some(result) = (if access.is_read { read(access.id) } else { write(cpu, access.id, value) }) else {
+    let Some(result) = (if access.is_read {
+        read(access.id)
+    } else {
+        write(cpu, access.id, value)
+    }) else {
         return handle::inject(cpu, Injection::Undefined);
     };
     if let (true, Some(x)) = (access.is_read, cpu.frame.x.get_mut(register)) {
@@ -92,7 +96,10 @@ fn owns(cpu: &Cpu, intid: u64) -> bool {
         return true;
     }
     let spi = u16::try_from(intid).ok().and_then(Spi::new);
-    spi.is_some_and(|spi| gate::of(cpu.shared.cell()).spis(usize::from(spi.intid() / 32)) >> (spi.intid() % 32) & 1 != 0)
+    spi.is_some_and(|spi| {
+        gate::of(cpu.shared.cell()).spis(usize::from(spi.intid() / 32)) >> (spi.intid() % 32) & 1
+            != 0
+    })
 }
 
 /// op0 = 3 (or 1 for instructions), CRn 11 or 15 (DDI 0487, "Reserved encodings for IMPLEMENTATION DEFINED registers").

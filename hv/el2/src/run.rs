@@ -19,7 +19,7 @@ pub fn run(mut cpu: Cpu) -> ! {
         match cpu.shared.take() {
             Request::None => {}
             Request::Start => start(&mut cpu),
-            Request::Stop => park(&mut cpu),
+            Request::Stop => park(&cpu),
             Request::Scrub => {
                 cells::scrub_here(cpu.shared);
                 sysreg::sev();
@@ -39,9 +39,9 @@ pub fn run(mut cpu: Cpu) -> ! {
                 sysreg::wfi();
                 cpu.frame.x[0] = 0;
             }
-            Outcome::Park => park(&mut cpu),
+            Outcome::Park => park(&cpu),
             Outcome::Leave => life::leave(cpu),
-            Outcome::Stop(fault) => fail(&mut cpu, fault),
+            Outcome::Stop(fault) => fail(&cpu, fault),
         }
     }
 }
@@ -53,7 +53,9 @@ fn start(cpu: &mut Cpu) {
         let number = system.ledger.virtual_number(cpu.shared.id);
         system.stage2(cell).map(|stage2| (number, stage2))
     });
-    let Some((number, stage2)) = found else { return };
+    let Some((number, stage2)) = found else {
+        return;
+    };
     gic::prepare_redistributor(cpu.shared, cell == CellId::ROOT);
     gic::reset_interface(cell == CellId::ROOT);
     let entry = cpu.shared.entry.load(Ordering::Relaxed);
@@ -66,7 +68,7 @@ fn start(cpu: &mut Cpu) {
 }
 
 /// Stops whatever runs here and waits at EL2.
-fn park(cpu: &mut Cpu) {
+fn park(cpu: &Cpu) {
     gic::quiet_interface(cpu.shared);
     context::stop_timers();
     power::set(cpu.shared, CpuPower::Off);
@@ -76,7 +78,9 @@ fn park(cpu: &mut Cpu) {
 
 /// Notes that a cell has stopped when its last CPU has.
 fn settle(cell: CellId) {
-    let Ok(mut system) = system::lock() else { return };
+    let Ok(mut system) = system::lock() else {
+        return;
+    };
     let is_stopping = cell != CellId::ROOT && system.cells[cell.index()].state.is_stopping();
     if is_stopping && system.are_parked(cell) && system.advance(cell, Event::Parked).is_ok() {
         system.publish();
@@ -84,11 +88,11 @@ fn settle(cell: CellId) {
 }
 
 /// Stops this CPU's cell for what it did: the record, the other CPUs, this one.
-fn fail(cpu: &mut Cpu, fault: Fault) {
+fn fail(cpu: &Cpu, fault: Fault) {
     let cell = cpu.shared.cell();
     let record = FaultRecord {
         kind: fault.kind,
-        cpu: cpu.shared.id.index() as u32,
+        cpu: cpu.shared.id.number(),
         esr: ESR_EL2.get(),
         far: FAR_EL2.get(),
         ipa: fault.ipa,
@@ -98,7 +102,11 @@ fn fail(cpu: &mut Cpu, fault: Fault) {
     };
     defmt::error!(
         "cell {=usize}: CPU {=usize} stopped: fault {=u32} at {=u64:#x}, pc {=u64:#x}",
-        cell.index(), cpu.shared.id.index(), fault.kind, fault.ipa, record.pc
+        cell.index(),
+        cpu.shared.id.index(),
+        fault.kind,
+        fault.ipa,
+        record.pc
     );
     if let Ok(mut system) = system::lock() {
         let is_first = system.cells[cell.index()].state == State::Running;

@@ -118,7 +118,15 @@ pub fn sev() {
 /// Forgets all EL1 translations, stages 1 and 2, all VMIDs, of this CPU only.
 pub fn tlbi_all_el1_local() {
     // SAFETY: dropping cached translations is always allowed.
-    unsafe { asm!("dsb nshst", "tlbi alle1", "dsb nsh", "isb", options(nostack, preserves_flags)) };
+    unsafe {
+        asm!(
+            "dsb nshst",
+            "tlbi alle1",
+            "dsb nsh",
+            "isb",
+            options(nostack, preserves_flags)
+        )
+    };
 }
 
 /// Forgets all translations, stages 1 and 2, of the VMID in `vttbr`, on all CPUs of the inner shareable domain.
@@ -128,7 +136,14 @@ pub fn tlbi_vmid(vttbr: u64) {
     VTTBR_EL2.set(vttbr);
     isb();
     // SAFETY: dropping cached translations is always allowed. `dsb ish` after it: all TLBs have forgotten before we go on.
-    unsafe { asm!("dsb ishst", "tlbi vmalls12e1is", "dsb ish", options(nostack, preserves_flags)) };
+    unsafe {
+        asm!(
+            "dsb ishst",
+            "tlbi vmalls12e1is",
+            "dsb ish",
+            options(nostack, preserves_flags)
+        )
+    };
     VTTBR_EL2.set(current);
     isb();
 }
@@ -168,5 +183,12 @@ pub fn clean_to_poc(base: u64, size: u64) {
 /// Makes this CPU forget all fetched instructions, after data was written as code.
 pub fn invalidate_instructions() {
     // SAFETY: maintenance only; `ialluis` reaches all CPUs of the inner shareable domain.
-    unsafe { asm!("ic ialluis", "dsb ish", "isb", options(nostack, preserves_flags)) };
+    unsafe {
+        asm!(
+            "ic ialluis",
+            "dsb ish",
+            "isb",
+            options(nostack, preserves_flags)
+        )
+    };
 }

@@ -106,7 +106,9 @@ pub fn lock() -> Result<SpinMutexGuard<'static, System>, Refused> {
 /// Whatever the ledger refuses; `HV_PAGES_EXHAUSTED`.
 pub fn set_up(config: &SystemConfig, board: &Board) -> Result<(), Refused> {
     let mut system = lock()?;
-    system.ledger.set_up(config, board.hv, board.pool, board.pa_bits)?;
+    system
+        .ledger
+        .set_up(config, board.hv, board.pool, board.pa_bits)?;
     let highest = config.ram.iter().map(|ram| ram.end().0).max().unwrap_or(0);
     let bits = u8::try_from(64 - highest.saturating_sub(1).leading_zeros()).unwrap_or(u8::MAX);
     let bits = bits.max(ROOT_BITS).min(board.pa_bits);
@@ -116,9 +118,18 @@ pub fn set_up(config: &SystemConfig, board: &Board) -> Result<(), Refused> {
     for region in system.ledger.not_roots() {
         tables.unmap(&mut memory, region.base().0, region.size())?;
     }
-    let shared = [(board.shared, stage2::NORMAL_RO), (board.mailbox, stage2::NORMAL_RW_XN)];
+    let shared = [
+        (board.shared, stage2::NORMAL_RO),
+        (board.mailbox, stage2::NORMAL_RW_XN),
+    ];
     for (region, attributes) in shared {
-        tables.map(&mut memory, region.base().0, region.base(), region.size(), attributes)?;
+        tables.map(
+            &mut memory,
+            region.base().0,
+            region.base(),
+            region.size(),
+            attributes,
+        )?;
     }
     system.cells[CellId::ROOT.index()].tables = Some(tables);
     system.cells[CellId::ROOT.index()].state = State::Running;
@@ -130,7 +141,9 @@ pub fn set_up(config: &SystemConfig, board: &Board) -> Result<(), Refused> {
 
 /// Table memory whose invalidations reach the translations of this cell's tables.
 pub fn memory_of(cell: CellId, tables: &Tables) -> Pages {
-    Pages::Stage2 { vttbr: vttbr(cell, tables) }
+    Pages::Stage2 {
+        vttbr: vttbr(cell, tables),
+    }
 }
 
 /// VTTBR_EL2 for a cell: its id plus 1 is its VMID, so that 0, which Linux used without stage 2, stays free.
@@ -145,8 +158,13 @@ impl System {
     /// `HV_PAGES_EXHAUSTED`.
     pub fn new_tables(&mut self, cell: CellId, bits: u8) -> Result<Tables, Refused> {
         let count = root_pages(bits);
-        let root = pages::allocate(count)
-            .ok_or_else(|| Refused::new(code::HV_PAGES_EXHAUSTED, count as u64, pages::free_count() as u64))?;
+        let root = pages::allocate(count).ok_or_else(|| {
+            Refused::new(
+                code::HV_PAGES_EXHAUSTED,
+                count as u64,
+                pages::free_count() as u64,
+            )
+        })?;
         self.cells[cell.index()].root_pages = count;
         Ok(Tables::for_stage2(root, bits))
     }
@@ -165,12 +183,17 @@ impl System {
         // VTCR_EL2: RES1, PS, 4 KiB granule, walks inner shareable and write-back cacheable.
         let walks = 1 << 31 | 3 << 12 | 1 << 10 | 1 << 8;
         let vtcr = walks | pa_range << 16 | tables.vtcr_sl0() << 6 | tables.t0sz();
-        Some(Stage2 { vttbr: vttbr(cell, tables), vtcr })
+        Some(Stage2 {
+            vttbr: vttbr(cell, tables),
+            vtcr,
+        })
     }
 
     /// Tells whether root's stage 2 allows the access now (`abi::info::fault`).
     pub fn root_allows(&self, ipa: Gpa, kind: u32) -> bool {
-        let Some(tables) = &self.cells[CellId::ROOT.index()].tables else { return false };
+        let Some(tables) = &self.cells[CellId::ROOT.index()].tables else {
+            return false;
+        };
         let leaf = tables.lookup(&memory_of(CellId::ROOT, tables), ipa.0);
         leaf.is_some_and(|leaf| match kind {
             fault::READ => true,
@@ -203,9 +226,16 @@ impl System {
 
     /// Tells whether all CPUs of the cell wait at EL2, or are with firmware, with nothing left to do.
     pub fn are_parked(&self, cell: CellId) -> bool {
-        self.ledger.cpus_of(cell).filter_map(|cpu| board().cpu(cpu)).all(|cpu| {
-            cpu.is_idle() && matches!(cpu.state.load(Ordering::Acquire), cpu_state::PARKED | cpu_state::FIRMWARE)
-        })
+        self.ledger
+            .cpus_of(cell)
+            .filter_map(|cpu| board().cpu(cpu))
+            .all(|cpu| {
+                cpu.is_idle()
+                    && matches!(
+                        cpu.state.load(Ordering::Acquire),
+                        cpu_state::PARKED | cpu_state::FIRMWARE
+                    )
+            })
     }
 
     /// Tells the cell's running CPUs to stop.
@@ -222,8 +252,13 @@ impl System {
 
     /// Writes what root may know of the cells to the info pages.
     pub fn publish(&self) {
-        let cells = self.ledger.holdings().map(|(id, _)| (id, self.describe(id)));
-        let gone = (1..MAX_CELLS).filter_map(CellId::new).filter(|id| self.ledger.cell(*id).is_none());
+        let cells = self
+            .ledger
+            .holdings()
+            .map(|(id, _)| (id, self.describe(id)));
+        let gone = (1..MAX_CELLS)
+            .filter_map(CellId::new)
+            .filter(|id| self.ledger.cell(*id).is_none());
         let cells = cells.chain(gone.map(|id| (id, self.describe(id))));
         info::update(cells, pages::free_count() as u64, self.ledger.pool_free());
     }
@@ -242,15 +277,20 @@ impl System {
             delivery: 0,
             fault: cell.fault,
         };
-        let Some(holding) = self.ledger.cell(id) else { return record };
+        let Some(holding) = self.ledger.cell(id) else {
+            return record;
+        };
         record.name = *holding.name.bytes();
-        record.cpus = holding.cpus.iter().fold(0, |mask, cpu| mask | 1 << cpu.index());
+        record.cpus = holding
+            .cpus
+            .iter()
+            .fold(0, |mask, cpu| mask | 1 << cpu.index());
         if let Some(first) = holding.memory.first() {
             (record.gpa, record.hpa) = (first.gpa.base().0, first.hpa.base().0);
         }
         record.ram_size = holding.memory.iter().map(|window| window.hpa.size()).sum();
         if id != CellId::ROOT {
-            record.spi_count = holding.spis.iter().count() as u32;
+            record.spi_count = holding.spis.iter().fold(0, |count, _| count + 1);
         }
         record
     }

@@ -29,7 +29,12 @@ pub fn access(cpu: &Cpu, ipa: Gpa, size: u8, write: Option<u64>) -> Answer {
     let board = board();
     if board.gicd.contains(Hpa(ipa.0)) {
         info::count_exit(cpu.shared.id, exit::GICD);
-        return Answer::Done(distributor(cpu.shared, ipa.0 - board.gicd.base().0, size, write));
+        return Answer::Done(distributor(
+            cpu.shared,
+            ipa.0 - board.gicd.base().0,
+            size,
+            write,
+        ));
     }
     if cpu.shared.cell() == CellId::ROOT {
         roots_redistributor(cpu.shared, ipa.0, size, write)
@@ -42,7 +47,9 @@ pub fn access(cpu: &Cpu, ipa: Gpa, size: u8, write: Option<u64>) -> Answer {
 pub fn is_ours(cpu: &Cpu, ipa: Gpa) -> bool {
     let board = board();
     let is_redistributor = if cpu.shared.cell() == CellId::ROOT {
-        board.cpus().any(|other| (other.gicr..other.gicr + board.gicr_stride).contains(&ipa.0))
+        board
+            .cpus()
+            .any(|other| (other.gicr..other.gicr + board.gicr_stride).contains(&ipa.0))
     } else {
         let count = u64::from(gate::of(cpu.shared.cell()).members().count_ones());
         let base = board.gicr.base().0;
@@ -54,15 +61,27 @@ pub fn is_ours(cpu: &Cpu, ipa: Gpa) -> bool {
 fn distributor(cpu: &PerCpu, offset: u64, size: u8, write: Option<u64>) -> u64 {
     let gate = gate::of(cpu.cell());
     let owned = gate.spi_set();
-    let view = DistView { owned: &owned, is_root: cpu.cell() == CellId::ROOT };
-    perform(cpu, gate, board().gicd.base().0, gicd_access(offset, size, write, &view))
+    let view = DistView {
+        owned: &owned,
+        is_root: cpu.cell() == CellId::ROOT,
+    };
+    perform(
+        cpu,
+        gate,
+        board().gicd.base().0,
+        gicd_access(offset, size, write, &view),
+    )
 }
 
 /// Root sees all redistributors where they are.
 fn roots_redistributor(cpu: &PerCpu, ipa: u64, size: u8, write: Option<u64>) -> Answer {
     let stride = board().gicr_stride;
-    let slot = board().cpus().find(|other| (other.gicr..other.gicr + stride).contains(&ipa));
-    let Some(target) = slot else { return Answer::NotOurs };
+    let slot = board()
+        .cpus()
+        .find(|other| (other.gicr..other.gicr + stride).contains(&ipa));
+    let Some(target) = slot else {
+        return Answer::NotOurs;
+    };
     info::count_exit(cpu.id, exit::GICR);
     let view = RedistView {
         is_own: target.cell() == CellId::ROOT,
@@ -77,10 +96,14 @@ fn roots_redistributor(cpu: &PerCpu, ipa: u64, size: u8, write: Option<u64>) -> 
 
 /// A cell sees its own, one after the other, from the place of the first.
 fn cells_redistributor(cpu: &PerCpu, ipa: u64, size: u8, write: Option<u64>) -> Answer {
-    let Some(offset) = ipa.checked_sub(board().gicr.base().0) else { return Answer::NotOurs };
+    let Some(offset) = ipa.checked_sub(board().gicr.base().0) else {
+        return Answer::NotOurs;
+    };
     let gate = gate::of(cpu.cell());
     let number = offset / CELL_STRIDE;
-    let Some(target) = gate.cpu(number).and_then(|id| board().cpu(id)) else { return Answer::NotOurs };
+    let Some(target) = gate.cpu(number).and_then(|id| board().cpu(id)) else {
+        return Answer::NotOurs;
+    };
     info::count_exit(cpu.id, exit::GICR);
     let number = (number & 0xffff) as u16;
     let view = RedistView {
@@ -90,28 +113,48 @@ fn cells_redistributor(cpu: &PerCpu, ipa: u64, size: u8, write: Option<u64>) -> 
         number,
         is_last: gate.cpu(u64::from(number) + 1).is_none(),
     };
-    Answer::Done(perform(cpu, gate, target.gicr, gicr_access(offset % CELL_STRIDE, size, write, &view)))
+    Answer::Done(perform(
+        cpu,
+        gate,
+        target.gicr,
+        gicr_access(offset % CELL_STRIDE, size, write, &view),
+    ))
 }
 
 fn perform(cpu: &PerCpu, gate: &Gate, base: u64, action: Action) -> u64 {
     match action {
         Action::Value(value) => return value,
         Action::Ignore => {}
-        Action::IgnoreLogged => defmt::warn!("cell {=usize}: no such GIC register", cpu.cell().index()),
+        Action::IgnoreLogged => {
+            defmt::warn!("cell {=usize}: no such GIC register", cpu.cell().index())
+        }
         Action::Read { offset, size, mask } => return read(base + offset, size) & mask,
-        Action::Store { offset, size, value } => store(base + offset, size, value),
-        Action::Merge { offset, value, mask } => {
+        Action::Store {
+            offset,
+            size,
+            value,
+        } => store(base + offset, size, value),
+        Action::Merge {
+            offset,
+            value,
+            mask,
+        } => {
             let _guard = gic::DISTRIBUTOR.lock();
             let old = read(base + offset, 4);
             store(base + offset, 4, old & !u64::from(mask) | u64::from(value));
         }
-        Action::ReadRoute { spi, part } => return part.of(virtual_route(cpu, gate, gic::read_route(spi))),
+        Action::ReadRoute { spi, part } => {
+            return part.of(virtual_route(cpu, gate, gic::read_route(spi)));
+        }
         Action::WriteRoute { spi, part, value } => {
             let wanted = part.replaced(virtual_route(cpu, gate, gic::read_route(spi)), value);
             let find = |affinity| physical(cpu, gate, affinity);
             match route::target(wanted, cpu.mpidr, find) {
                 Some(target) => gic::route(spi, target.get()),
-                None => defmt::debug!("SPI {=u16} sent to a CPU that is not the cell's", spi.intid()),
+                None => defmt::debug!(
+                    "SPI {=u16} sent to a CPU that is not the cell's",
+                    spi.intid()
+                ),
             }
         }
     }

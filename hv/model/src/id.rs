@@ -17,6 +17,11 @@ impl CpuId {
         }
     }
 
+    /// Its number, in records.
+    pub const fn number(self) -> u32 {
+        self.0 as u32
+    }
+
     /// Index into arrays of `MAX_CPUS`. (The mask changes nothing: it shows the compiler that no bound can be missed.)
     pub const fn index(self) -> usize {
         self.0 as usize % MAX_CPUS
@@ -39,6 +44,11 @@ impl CellId {
         } else {
             None
         }
+    }
+
+    /// Its number, in records.
+    pub const fn number(self) -> u32 {
+        self.0 as u32
     }
 
     /// Index into arrays of `MAX_CELLS`; as [`CpuId::index`].
