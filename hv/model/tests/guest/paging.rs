@@ -75,6 +75,10 @@ fn a_level_0_tree_covers_48_bits() {
     assert_eq!(tables.lookup(&mem, top + 5).unwrap().output, Hpa(5));
     tables.unmap(&mut mem, 0, 1 << 48).unwrap();
     assert_eq!(mem.used(), 0);
+    tables
+        .map(&mut mem, 0, Hpa(0), 512 * GIB, NORMAL_RWX)
+        .unwrap();
+    assert_eq!(mem.used(), 1, "level 0 has no blocks");
     mem.check_settled();
 }
 

@@ -152,7 +152,7 @@ proptest! {
     #[test]
     fn giving_back_takes_no_page(
         borders in prop::collection::btree_set(address(), 2..12),
-        order in prop::collection::vec(any::<prop::sample::Index>(), 40),
+        order in prop::collection::vec(any::<prop::sample::Index>(), 12),
     ) {
         let tables = Tables::for_stage2(ROOT, 41);
         let mut mem = Memory::new(1, 512 * root_pages(41));

@@ -51,18 +51,30 @@ impl Memory {
         self.pages.len() - 1
     }
 
-    /// Nothing is waiting for an invalidation, and every table can be reached.
+    /// Nothing is waiting for an invalidation, every table can be reached, every leaf is one.
     pub fn check_settled(&self) {
         assert!(self.stale.is_empty(), "TLBs still hold {:x?}", self.stale);
-        let reached = self
-            .below(ROOT.0, self.start_level, 0)
-            .into_keys()
-            .collect::<Vec<_>>();
-        assert_eq!(
-            reached,
-            self.pages.keys().copied().collect::<Vec<_>>(),
+        let reached = self.below(ROOT.0, self.start_level, 0);
+        assert!(
+            reached.keys().eq(self.pages.keys()),
             "leaked or lost tables"
         );
+        reached
+            .iter()
+            .for_each(|(table, (level, _))| self.check_leaves(*table, *level));
+    }
+
+    /// Leaves are where the hardware takes them, and aligned as it takes them.
+    fn check_leaves(&self, table: u64, level: u8) {
+        for entry in &self.pages[&table] {
+            if entry & VALID != 0 && (level == 3 || entry & 2 == 0) {
+                let size = 1_u64 << (39 - 9 * level);
+                assert!(
+                    level > 0 && (entry & ADDRESS).is_multiple_of(size),
+                    "{entry:#x} at level {level}"
+                );
+            }
+        }
     }
 
     /// No table says what one entry could say.

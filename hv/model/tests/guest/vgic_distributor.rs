@@ -2,7 +2,7 @@
 
 use bulkhead_model::id::{Mpidr, Spi, SpiSet};
 use bulkhead_model::vgic::Action;
-use bulkhead_model::vgic::distributor::{DistView, gicd_access};
+use bulkhead_model::vgic::distributor::{DistView, SpiWords, gicd_access};
 use bulkhead_model::vgic::route::{Part, target};
 
 fn spi(intid: u16) -> Spi {
@@ -111,8 +111,22 @@ fn one_bit_an_interrupt() {
     assert_eq!(cell(0x84, 4, Some(0)), Action::Ignore);
 }
 
+/// A set that claims what no set can have.
+struct Everything;
+
+impl SpiWords for Everything {
+    fn word(&self, _: usize) -> u32 {
+        u32::MAX
+    }
+}
+
 #[test]
 fn sgis_and_ppis_are_not_the_distributors() {
+    let view = DistView {
+        owned: &Everything,
+        is_root: true,
+    };
+    let root = |offset, size, write| gicd_access(offset, size, write, &view);
     for offset in [
         0x80, 0x100, 0x180, 0x200, 0x280, 0x300, 0x380, 0x400, 0x41c, 0x800, 0xc00, 0xc04,
     ] {
