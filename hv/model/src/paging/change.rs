@@ -162,7 +162,9 @@ impl Change {
         base: u64,
         span: Span,
     ) -> Hpa {
-        let Some(table) = mem.allocate() else { panic!("pages were counted") };
+        let Some(table) = mem.allocate() else {
+            panic!("pages were counted")
+        };
         let size = entry_size(level);
         for index in 0..ENTRIES {
             let base = base + index as u64 * size;
