@@ -143,7 +143,7 @@ fn data_abort(cpu: &mut Cpu, abort: DataAbort) -> Outcome {
                     .copied()
                     .unwrap_or(0);
                 let write = access.is_write.then(|| access.truncate(value));
-                if let Answer::Done(value) = vgic::access(cpu, ipa, access.size, write) {
+                if let Answer::Done(value) = vgic::access(cpu.shared, ipa, access.size, write) {
                     if let (false, Some(x)) = (
                         access.is_write,
                         cpu.frame.x.get_mut(usize::from(access.register)),
@@ -154,7 +154,7 @@ fn data_abort(cpu: &mut Cpu, abort: DataAbort) -> Outcome {
                     return Outcome::Resume;
                 }
             }
-            None => undecodable = vgic::is_ours(cpu, ipa),
+            None => undecodable = vgic::is_ours(cpu.shared, ipa),
         }
     }
     let kind = match (undecodable, abort.is_write) {

@@ -8,6 +8,7 @@ mod board;
 mod boot;
 mod cells;
 mod context;
+mod fast;
 mod firmware;
 mod gate;
 mod gic;

@@ -17,7 +17,8 @@ use crate::{info, vgic};
 const ICC_PMR: SysregId = SysregId::new(3, 0, 4, 6, 0);
 const ICC_DIR: SysregId = SysregId::new(3, 0, 12, 11, 1);
 const ICC_RPR: SysregId = SysregId::new(3, 0, 12, 11, 3);
-const ICC_SGI1R: SysregId = SysregId::new(3, 0, 12, 11, 5);
+/// SGI generation, group 1.
+pub const ICC_SGI1R: SysregId = SysregId::new(3, 0, 12, 11, 5);
 const ICC_ASGI1R: SysregId = SysregId::new(3, 0, 12, 11, 6);
 const ICC_SGI0R: SysregId = SysregId::new(3, 0, 12, 11, 7);
 const ICC_CTLR: SysregId = SysregId::new(3, 0, 12, 12, 4);

@@ -29,7 +29,10 @@ vectors:
     bug
     bug
     bug
-    exit    0                       // lower EL, AArch64: synchronous
+    .balign 0x80
+    stp     x0, x1, [sp, #-16]!     // lower EL, AArch64: synchronous
+    mrs     x0, tpidr_el2
+    b       trap
     exit    1                       // IRQ
     exit    2                       // FIQ
     exit    3                       // SError
@@ -37,6 +40,50 @@ vectors:
     exit    1
     exit    2
     exit    3
+
+// [sp] = the guest's x0, x1; x0 = this CPU's struct. Stores what a Rust function may destroy, and asks fast.rs.
+    .balign 64
+trap:
+    stp     x2, x3, [x0, #16]
+    stp     x4, x5, [x0, #32]
+    stp     x6, x7, [x0, #48]
+    stp     x8, x9, [x0, #64]
+    stp     x10, x11, [x0, #80]
+    ldp     x2, x3, [sp], #16
+    stp     x12, x13, [x0, #96]
+    stp     x14, x15, [x0, #112]
+    stp     x16, x17, [x0, #128]
+    str     x18, [x0, #144]
+    str     x30, [x0, #240]
+    stp     x2, x3, [x0]
+    mrs     x1, esr_el2
+    mov     x2, x0
+    bl      fast_trap
+    mov     x1, x0
+    mrs     x0, tpidr_el2
+    cbz     x1, 1f
+    ldp     x2, x3, [x0, #16]
+    ldp     x4, x5, [x0, #32]
+    ldp     x6, x7, [x0, #48]
+    ldp     x8, x9, [x0, #64]
+    ldp     x10, x11, [x0, #80]
+    ldp     x12, x13, [x0, #96]
+    ldp     x14, x15, [x0, #112]
+    ldp     x16, x17, [x0, #128]
+    ldr     x18, [x0, #144]
+    ldr     x30, [x0, #240]
+    ldp     x0, x1, [x0]
+    eret
+    dsb     nsh                     // no speculation past the exception return
+    isb
+1:  str     x19, [x0, #152]         // the long way: the others too
+    stp     x20, x21, [x0, #160]
+    stp     x22, x23, [x0, #176]
+    stp     x24, x25, [x0, #192]
+    stp     x26, x27, [x0, #208]
+    stp     x28, x29, [x0, #224]
+    mov     x1, #0                  // kind: synchronous
+    b       back_to_caller
 
 // [sp] = the guest's x0, x1; x1 = kind
     .balign 64
@@ -59,6 +106,7 @@ guest_exit:
     ldp     x2, x3, [sp], #16
     str     x30, [x0, #240]
     stp     x2, x3, [x0]
+back_to_caller:
     mrs     x2, elr_el2
     mrs     x3, spsr_el2
     stp     x2, x3, [x0, #FRAME_PC]

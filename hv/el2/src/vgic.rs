@@ -4,15 +4,15 @@
 
 use bulkhead_abi::info::exit;
 use bulkhead_model::addr::{Gpa, Hpa};
-use bulkhead_model::id::{CellId, Mpidr, SpiSet};
-use bulkhead_model::vgic::distributor::{DistView, gicd_access};
+use bulkhead_model::id::{CellId, Mpidr};
+use bulkhead_model::vgic::distributor::{DistView, SpiWords, gicd_access};
 use bulkhead_model::vgic::redistributor::{CELL_STRIDE, RedistView, gicr_access};
 use bulkhead_model::vgic::sgi::sgi_value;
 use bulkhead_model::vgic::{Action, route};
 
 use crate::board::board;
 use crate::gate::{self, Gate};
-use crate::percpu::{Cpu, PerCpu};
+use crate::percpu::PerCpu;
 use crate::sysreg::IccSgi1r;
 use crate::{gic, info, mmio};
 
@@ -25,33 +25,33 @@ pub enum Answer {
 }
 
 /// Serves a load (`write` is `None`) or store of `size` bytes at a guest physical address.
-pub fn access(cpu: &Cpu, ipa: Gpa, size: u8, write: Option<u64>) -> Answer {
+pub fn access(cpu: &PerCpu, ipa: Gpa, size: u8, write: Option<u64>) -> Answer {
     let board = board();
     if board.gicd.contains(Hpa(ipa.0)) {
-        info::count_exit(cpu.shared.id, exit::GICD);
+        info::count_exit(cpu.id, exit::GICD);
         return Answer::Done(distributor(
-            cpu.shared,
+            cpu,
             ipa.0 - board.gicd.base().0,
             size,
             write,
         ));
     }
-    if cpu.shared.cell() == CellId::ROOT {
-        roots_redistributor(cpu.shared, ipa.0, size, write)
+    if cpu.cell() == CellId::ROOT {
+        roots_redistributor(cpu, ipa.0, size, write)
     } else {
-        cells_redistributor(cpu.shared, ipa.0, size, write)
+        cells_redistributor(cpu, ipa.0, size, write)
     }
 }
 
 /// Tells whether the address is one that [`access`] serves.
-pub fn is_ours(cpu: &Cpu, ipa: Gpa) -> bool {
+pub fn is_ours(cpu: &PerCpu, ipa: Gpa) -> bool {
     let board = board();
-    let is_redistributor = if cpu.shared.cell() == CellId::ROOT {
+    let is_redistributor = if cpu.cell() == CellId::ROOT {
         board
             .cpus()
             .any(|other| (other.gicr..other.gicr + board.gicr_stride).contains(&ipa.0))
     } else {
-        let count = u64::from(gate::of(cpu.shared.cell()).members().count_ones());
+        let count = u64::from(gate::of(cpu.cell()).members().count_ones());
         let base = board.gicr.base().0;
         (base..base + count * CELL_STRIDE).contains(&ipa.0)
     };
@@ -60,9 +60,8 @@ pub fn is_ours(cpu: &Cpu, ipa: Gpa) -> bool {
 
 fn distributor(cpu: &PerCpu, offset: u64, size: u8, write: Option<u64>) -> u64 {
     let gate = gate::of(cpu.cell());
-    let owned = gate.spi_set();
     let view = DistView {
-        owned: &owned,
+        owned: gate,
         is_root: cpu.cell() == CellId::ROOT,
     };
     perform(
@@ -215,9 +214,8 @@ pub fn send_sgi(cpu: &PerCpu, value: u64) {
     crate::sysreg::isb();
 }
 
-impl Gate {
-    /// Its interrupts.
-    fn spi_set(&self) -> SpiSet {
-        SpiSet::from_words(core::array::from_fn(|index| self.spis(index)))
+impl SpiWords for Gate {
+    fn word(&self, index: usize) -> u32 {
+        self.spis(index)
     }
 }

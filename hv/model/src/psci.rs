@@ -191,6 +191,15 @@ pub enum Decision {
     Forward,
 }
 
+/// Answers `PSCI_VERSION`, which needs no view; `None` for every other call.
+#[must_use]
+pub const fn version(x0: u64) -> Option<i64> {
+    match Call::decode([x0, 0, 0, 0]) {
+        Some(Call::Version) => Some(VERSION_1_1),
+        _ => None,
+    }
+}
+
 /// Answers a call.
 #[must_use]
 pub fn answer<V: View>(call: Call, caller: CellId, view: &V) -> Decision {
