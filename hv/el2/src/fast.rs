@@ -1,0 +1,95 @@
+//! The short way: hot traps answered before the guest's callee-saved registers are even stored.
+//!
+//! One rule: the same model decides as on the long way, and whatever is not plain is left to it, with nothing done.
+
+use aarch64_cpu::registers::{ELR_EL2, FAR_EL2, HPFAR_EL2, Readable, Writeable};
+use bulkhead_abi::info::exit;
+use bulkhead_abi::{ABI_VERSION, call};
+use bulkhead_model::psci;
+use bulkhead_model::trap::{Syndrome, Trap, ipa_from};
+
+use crate::percpu::PerCpu;
+use crate::vgic::{self, Answer};
+use crate::{info, registers};
+
+/// x0 to x18 and x30 of the guest, as vectors.S has stored them in this CPU's frame; the others are live.
+#[repr(C)]
+pub struct Scratch {
+    x: [u64; 19],
+}
+
+const VERSION: u64 = call::VERSION as u64;
+const EC_HVC: u64 = 0x16;
+const EC_SMC: u64 = 0x17;
+const EC_SYSREG: u64 = 0x18;
+const EC_DATA_ABORT: u64 = 0x24;
+
+/// Serves a trap if it is a hot one; from vectors.S. Returns 0 when it is not: nothing was changed.
+#[unsafe(no_mangle)]
+extern "C" fn fast_trap(cpu: &'static PerCpu, esr: u64, scratch: &mut Scratch) -> u64 {
+    let served = match esr >> 26 {
+        EC_HVC => hypercall(cpu, esr, scratch),
+        EC_SMC => firmware_call(cpu, esr, scratch),
+        EC_SYSREG => sgi(cpu, esr, scratch),
+        EC_DATA_ABORT => data_abort(cpu, esr, scratch),
+        _ => false,
+    };
+    served.into()
+}
+
+fn hypercall(cpu: &PerCpu, esr: u64, scratch: &mut Scratch) -> bool {
+    let answer = match scratch.x[0] & 0xffff_ffff {
+        _ if esr & 0xffff != 0 => None,
+        VERSION => Some(ABI_VERSION.into()),
+        function => psci::version(function),
+    };
+    let Some(value) = answer else { return false };
+    info::count_exit(cpu.id, exit::HVC);
+    scratch.x[0] = value.cast_unsigned();
+    true
+}
+
+fn firmware_call(cpu: &PerCpu, esr: u64, scratch: &mut Scratch) -> bool {
+    let answer = if esr & 0xffff == 0 { psci::version(scratch.x[0]) } else { None };
+    let Some(value) = answer else { return false };
+    info::count_exit(cpu.id, exit::SMC);
+    scratch.x[0] = value.cast_unsigned();
+    skip();
+    true
+}
+
+fn sgi(cpu: &PerCpu, esr: u64, scratch: &Scratch) -> bool {
+    let Trap::Sysreg(access) = Syndrome(esr).decode() else { return false };
+    let Some(value) = scratch.x.get(usize::from(access.register)) else { return false };
+    if access.is_read || access.id != registers::ICC_SGI1R {
+        return false;
+    }
+    vgic::send_sgi(cpu, *value);
+    skip();
+    true
+}
+
+fn data_abort(cpu: &PerCpu, esr: u64, scratch: &mut Scratch) -> bool {
+    let Trap::DataAbort(abort) = Syndrome(esr).decode() else { return false };
+    let Some(access) = abort.access else { return false };
+    let Some(register) = scratch.x.get_mut(usize::from(access.register)) else { return false };
+    if abort.on_table_walk || !abort.has_ipa() {
+        return false;
+    }
+    let write = access.is_write.then(|| access.truncate(*register));
+    match vgic::access(cpu, ipa_from(HPFAR_EL2.get(), FAR_EL2.get()), access.size, write) {
+        Answer::NotOurs => false,
+        Answer::Done(value) => {
+            if !access.is_write {
+                *register = access.extend(value);
+            }
+            skip();
+            true
+        }
+    }
+}
+
+/// Goes on behind the trapped instruction.
+fn skip() {
+    ELR_EL2.set(ELR_EL2.get() + 4);
+}
