@@ -1,6 +1,5 @@
 //! A cell's software: an ELF file or a raw binary, cut into the pieces that go into its memory.
 
-use std::fs;
 use std::path::Path;
 
 use bulkhead_model::blob::MemoryConfig;
@@ -9,6 +8,7 @@ use object::elf::{EM_AARCH64, FileHeader64, PT_LOAD};
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
 
 use crate::error::Error;
+use crate::file;
 
 /// A piece of an image.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -33,7 +33,7 @@ pub struct Image {
 /// # Errors
 /// The file cannot be read, is not for this machine, or does not fit the memory.
 pub fn read(path: &Path, memory: &[MemoryConfig], address: Option<u64>) -> Result<Image, Error> {
-    let bytes = fs::read(path).map_err(|error| Error::file("read", path, &error))?;
+    let bytes = file::read(path)?;
     parse(&bytes, memory, address)
         .map_err(|reason| Error::Refused(format!("{}: {reason}", path.display())))
 }

@@ -10,6 +10,7 @@ pub mod command;
 pub mod device;
 pub mod drivers;
 pub mod error;
+pub mod file;
 pub mod guest_tree;
 pub mod image;
 pub mod linux;

@@ -1,6 +1,5 @@
 //! `debug`: hostile blobs and calls for the tests, straight to EL2 past every check of the command line.
 
-use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 
@@ -13,6 +12,7 @@ use crate::board::Board;
 use crate::cell_file::CellFile;
 use crate::device::{Command, Device};
 use crate::error::Error;
+use crate::file::read;
 use crate::report::Report;
 use crate::resolve::resolve;
 use crate::tree::compile;
@@ -92,10 +92,6 @@ pub fn run(context: &Context, debug: Debug) -> Result<Report, Error> {
 
 fn done() -> Report {
     Report::new("done", json!({ "done": true }))
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    fs::read(path).map_err(|error| Error::file("read", path, &error))
 }
 
 fn write(blob: Vec<u8>) -> Result<Report, Error> {

@@ -1,6 +1,5 @@
 //! `log`: EL2's own records, decoded and put in order.
 
-use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::thread::sleep;
@@ -15,6 +14,7 @@ use super::Context;
 use crate::args;
 use crate::device::Device;
 use crate::error::Error;
+use crate::file;
 use crate::live;
 use crate::log::{Entry, Ring, build_id};
 use crate::report::Report;
@@ -65,7 +65,7 @@ fn to_json(entry: &Entry) -> serde_json::Value {
 }
 
 fn table(path: &Path, info: &Info) -> Result<Table, Error> {
-    let elf = fs::read(path).map_err(|error| Error::file("read", path, &error))?;
+    let elf = file::read(path)?;
     let wrong = |reason: String| Error::System(format!("{}: {reason}", path.display()));
     match build_id(&elf) {
         Some(id) if id == info.build_id => {}

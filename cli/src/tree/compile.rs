@@ -7,6 +7,7 @@ use std::process::Command;
 
 use super::Tree;
 use crate::error::{Error, Place};
+use crate::file;
 
 /// Reads a device tree from source or blob.
 ///
@@ -17,14 +18,10 @@ pub fn read(path: &Path) -> Result<Tree, Error> {
     let blob = if is_source {
         compile(path)?
     } else {
-        load(path)?
+        file::read(path)?
     };
     let place = Place::new(&path.display().to_string(), "");
     Tree::parse(&blob).map_err(|error| place.wrong("", error.to_string()).into())
-}
-
-fn load(path: &Path) -> Result<Vec<u8>, Error> {
-    fs::read(path).map_err(|error| Error::file("read", path, &error))
 }
 
 fn compile(path: &Path) -> Result<Vec<u8>, Error> {

@@ -94,6 +94,16 @@ fn a_missing_file_is_five() {
 }
 
 #[test]
+fn what_never_ends_is_not_read() {
+    let output = bulkhead(&["config", "check", "/dev/zero"]);
+    assert_eq!(output.status.code(), Some(5));
+    assert_eq!(
+        said(&output),
+        "bulkhead: cannot read /dev/zero: not a regular file\n"
+    );
+}
+
+#[test]
 fn without_dtc_the_remedy_is_said() {
     let path = cell(&good_but(""));
     let mut command = Command::new(env!("CARGO_BIN_EXE_bulkhead"));

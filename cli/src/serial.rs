@@ -1,0 +1,62 @@
+//! The type of a serial line of Linux, which says whether its driver may touch the hardware.
+//!
+//! The other file with `unsafe`, beside `device.rs`: `ioctl` has no safe form.
+#![expect(unsafe_code, reason = "ioctl has no safe form")]
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use rustix::fs::OFlags;
+use rustix::ioctl::{Opcode, Updater, ioctl};
+
+use crate::error::Error;
+
+/// `PORT_UNKNOWN` (linux/serial.h): there is no hardware.
+pub const UNKNOWN: u32 = 0;
+const TIOCGSERIAL: Opcode = 0x541e;
+const TIOCSSERIAL: Opcode = 0x541f;
+
+/// `struct serial_struct` of 64-bit Linux (linux/serial.h). We only ever change its first field.
+#[repr(C, align(8))]
+#[derive(Default)]
+struct SerialStruct {
+    kind: u32,
+    others: [u32; 17],
+}
+
+/// Sets the type of the line at a device file.
+///
+/// # Errors
+/// Somebody else has it open, or the driver does not take the type.
+pub fn set_kind(file: &Path, kind: u32) -> Result<(), Error> {
+    change(file, kind).map_err(|error| match error.kind() {
+        io::ErrorKind::ResourceBusy => Error::Refused(format!(
+            "{}: a program on Linux has it open: end that first",
+            file.display()
+        )),
+        _ => Error::file("change the type of", file, &error),
+    })
+}
+
+fn change(file: &Path, kind: u32) -> io::Result<()> {
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    let line = File::options()
+        .read(true)
+        .write(true)
+        .custom_flags(flags)
+        .open(file)?;
+    let mut settings = SerialStruct::default();
+    // SAFETY: the kernel writes a `serial_struct` of 72 bytes, the size of ours, all of integers.
+    let get = unsafe { Updater::<TIOCGSERIAL, SerialStruct>::new(&mut settings) };
+    // SAFETY: the updater holds the only reference to the settings until the call returns.
+    unsafe { ioctl(&line, get) }?;
+    settings.kind = kind;
+    // SAFETY: the kernel reads a `serial_struct`, which is the one that it gave us but for the type.
+    let set = unsafe { Updater::<TIOCSSERIAL, SerialStruct>::new(&mut settings) };
+    // SAFETY: as above.
+    Ok(unsafe { ioctl(&line, set) }?)
+}
+
+const _: () = assert!(size_of::<SerialStruct>() == 72);
