@@ -92,6 +92,7 @@ void bulkhead_cell_start(struct bulkhead_cell_command *request);
 void bulkhead_cell_stop(struct bulkhead_cell_command *request);
 void bulkhead_cell_destroy(struct bulkhead_cell_command *request);
 void bulkhead_cell_destroy_all(void);
+void bulkhead_cell_give_back_cpus(void);
 
 /* cpus.c: sets of Linux's CPU numbers, one bit each */
 bool bulkhead_cpus_take(struct bulkhead_answer *answer, u64 wanted, u64 *taken);

@@ -31,6 +31,19 @@ static void destroy(struct bulkhead_answer *answer, u64 cell)
 		*answer = cpus;
 }
 
+/*
+ * Tries again with what no cell has and Linux refused. The caller's own answer
+ * is about something else that was done.
+ */
+void bulkhead_cell_give_back_cpus(void)
+{
+	struct bulkhead_answer cpus;
+
+	if (bulkhead_cpus_give_back(&cpus, &taken_cpus[0]))
+		pr_err("CPU %llu does not come back: error %llu\n", cpus.a,
+		       cpus.b);
+}
+
 /* The blob is in the mailbox and the CPUs are off. */
 static void create(struct bulkhead_answer *answer, u64 blob_size, u64 *taken)
 {
@@ -55,7 +68,6 @@ static void create(struct bulkhead_answer *answer, u64 blob_size, u64 *taken)
 int bulkhead_cell_create(struct bulkhead_cell_create *request)
 {
 	struct bulkhead_answer *answer = &request->answer;
-	struct bulkhead_answer cpus;
 	u64 taken;
 
 	if (bulkhead_system_off(answer))
@@ -72,9 +84,7 @@ int bulkhead_cell_create(struct bulkhead_cell_create *request)
 		create(answer, request->blob_size, &taken);
 	/* What is still here is no cell's. */
 	taken_cpus[0] |= taken;
-	if (bulkhead_cpus_give_back(&cpus, &taken_cpus[0]) && answer->code >= 0)
-		pr_err("CPU %llu does not come back: error %llu\n", cpus.a,
-		       cpus.b);
+	bulkhead_cell_give_back_cpus();
 	return 0;
 }
 

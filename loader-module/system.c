@@ -265,8 +265,10 @@ void bulkhead_system_disable(struct bulkhead_answer *answer)
 		return;
 	unpublish();
 	end(left);
-	if (left == BULKHEAD_LEFT)
-		pr_info("disabled\n");
+	if (left == BULKHEAD_STUCK)
+		return;
+	pr_info("disabled\n");
+	bulkhead_cell_give_back_cpus();
 }
 
 /* Refuses to enable from now on. */
