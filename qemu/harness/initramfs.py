@@ -22,7 +22,7 @@ def build(path, repo, run):
     _userland(archive, repo)
     with open(os.path.join(kernel, "release"), encoding="ascii") as file:
         modules = "/lib/modules/" + file.read().strip()
-    dependencies = _modules(archive, kernel, modules, run.machine["modules"])
+    dependencies = _modules(archive, kernel, modules, run.machine["modules"] + run.module)
     dependencies += _products(archive, os.path.join(repo, "target/dist"), modules, run)
     archive.file(f"{modules}/modules.dep", dependencies.encode())
     _orders(archive, repo, run)
@@ -115,6 +115,7 @@ def _orders(archive, repo, run):
     archive.copy(f"{repo}/qemu/guest/init", "/init")
     for command in ("qemu-log", "uart1-wait"):
         archive.copy(f"{repo}/qemu/guest/{command}", f"/usr/bin/{command}")
+    archive.copy(f"{repo}/qemu/guest/scenario.sh", "/usr/lib/scenario.sh")
     size = os.get_terminal_size() if os.isatty(1) else os.terminal_size((80, 24))
     orders = {
         "mode": "script" if run.script else "shell",

@@ -38,6 +38,7 @@ def parse(arguments, repo):
     option("--kvm", action="store_true", help="leave Linux's KVM on (kvm-arm.mode=none is left out)")
     option("--no-enable", dest="enable", action="store_false", help="do not load the module, do not enable Bulkhead")
     option("--put", action="append", default=[], metavar="HOST:GUEST", help="a file or folder for the guest; repeatable")
+    option("--module", action="append", default=[], metavar="NAME", help="a kernel module for the guest; repeatable")
     option("--script", metavar="FILE", help="run FILE as root in the guest and exit with its status")
     option("--timeout", type=float, metavar="S",
            help=f"seconds until QEMU is ended (default: {SCRIPT_TIMEOUT_S} for a script, none for a shell)")

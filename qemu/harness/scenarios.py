@@ -1,8 +1,11 @@
-"""ci/boot: runs scenarios, qemu/tests/NAME.sh, two at a time, and judges them.
+"""ci/boot: runs scenarios, qemu/tests/NAME.sh, two (or BULKHEAD_AT_ONCE) at a time, and judges them.
 
-A scenario is a script for the guest; comments at its head say how to run it and what else must hold:
+A scenario is a script for the guest (qemu/guest/scenario.sh has words for it); comments at its head say how to run it,
+in the repository's folder, and what else must hold:
     # run: OPTIONS         options of qemu/run; one run for each such line, one without options if there is none
     # uart1: REGEX         a line of the cell's UART must match
+    # uart1-not: REGEX     no line of it may match
+    # console: REGEX       a line of the kernel's console must match
     # console-not: REGEX   no line of the kernel's console may match, besides those of COMPLAINTS
     # console-ok: REGEX    lines of the console that are expected, whatever they look like
 """
@@ -16,10 +19,10 @@ import subprocess
 import sys
 import time
 
-AT_ONCE = 2
+AT_ONCE = int(os.environ.get("BULKHEAD_AT_ONCE", "2"))
 FOLDERS_KEPT = 6
 COMPLAINTS = r"WARNING:|BUG:|Oops|[Cc]all [Tt]race|rcu:.*stall|soft lockup|hard LOCKUP|Internal error"
-HEADER = re.compile(r"# (run|uart1|console-not|console-ok):(.*)")
+HEADER = re.compile(r"# (run|uart1|uart1-not|console|console-not|console-ok):(.*)")
 
 
 class Run:
@@ -37,7 +40,7 @@ class Run:
         command = [os.path.join(repo, "qemu/run"), "--run-dir", folder, "--script", path, *shlex.split(options)]
         with open(self._output, "wb") as output:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                                            env=os.environ | {"BULKHEAD_NO_BUILD": "1"})
+                                            cwd=repo, env=os.environ | {"BULKHEAD_NO_BUILD": "1"})
 
     def has_ended(self):
         """Whether it has, noting when."""
@@ -50,11 +53,15 @@ class Run:
         if self.process.returncode:
             wrong.append(f"exit status {self.process.returncode}")
         uart1 = _text(self._folder, "uart1.log")
-        wrong += [f"uart1 has no line like: {pattern}" for pattern in self._header["uart1"]
-                  if not re.search(pattern, uart1, re.MULTILINE)]
+        console = _text(self._folder, "console.log")
+        for name, text in (("uart1", uart1), ("console", console)):
+            wrong += [f"{name} has no line like: {pattern}" for pattern in self._header[name]
+                      if not re.search(pattern, text, re.MULTILINE)]
+        wrong += [f"uart1: {line}" for pattern in self._header["uart1-not"]
+                  for line in uart1.splitlines() if re.search(pattern, line)]
         forbidden = re.compile("|".join([COMPLAINTS, *self._header["console-not"]]))
         expected = self._header["console-ok"]
-        for line in _text(self._folder, "console.log").splitlines():
+        for line in console.splitlines():
             if forbidden.search(line) and not any(re.search(pattern, line) for pattern in expected):
                 wrong.append(f"console: {line}")
         return wrong
@@ -72,7 +79,7 @@ class Run:
 
 def header(path):
     """Returns the header's values by their keys, each a list."""
-    values = {"run": [], "uart1": [], "console-not": [], "console-ok": []}
+    values = {key: [] for key in ("run", "uart1", "uart1-not", "console", "console-not", "console-ok")}
     with open(path, encoding="utf-8") as file:
         for line in file:
             if not line.startswith("#"):

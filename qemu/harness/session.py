@@ -183,7 +183,9 @@ class Session:
                     self._answer(self._log_on(name))
                 case ["log", "off"]:
                     self._answer(self._guest.monitor("log none").strip() or "ok")
-                case ["uart1", seconds, *pattern]:
+                case ["uart1" | "uart1-new" as which, seconds, *pattern]:
+                    if which == "uart1-new":
+                        self._cell_text = ""
                     self._awaited = re.compile(" ".join(pattern)), time.monotonic() + float(seconds)
                     self._match()
                 case _:
