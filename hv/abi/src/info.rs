@@ -30,7 +30,16 @@ pub mod state {
     pub const FENCED: u32 = 10;
     /// Names by number.
     pub const NAMES: [&str; 11] = [
-        "free", "creating", "created", "loading", "loaded", "running", "stopping", "stopped", "failed", "destroying",
+        "free",
+        "creating",
+        "created",
+        "loading",
+        "loaded",
+        "running",
+        "stopping",
+        "stopped",
+        "failed",
+        "destroying",
         "fenced",
     ];
 }
@@ -74,8 +83,9 @@ pub mod exit {
     /// How many causes.
     pub const COUNT: usize = 10;
     /// Names by index.
-    pub const NAMES: [&str; COUNT] =
-        ["hvc", "smc", "sgi", "gicd", "gicr", "sysreg", "retry", "abort", "kick", "other"];
+    pub const NAMES: [&str; COUNT] = [
+        "hvc", "smc", "sgi", "gicd", "gicr", "sysreg", "retry", "abort", "kick", "other",
+    ];
 }
 
 /// Kinds of faults ([`FaultRecord::kind`]).
@@ -93,7 +103,14 @@ pub mod fault {
     /// An exception that nothing handles.
     pub const UNHANDLED: u32 = 5;
     /// Names by number.
-    pub const NAMES: [&str; 6] = ["none", "read", "write", "fetch", "undecodable access", "unhandled exception"];
+    pub const NAMES: [&str; 6] = [
+        "none",
+        "read",
+        "write",
+        "fetch",
+        "undecodable access",
+        "unhandled exception",
+    ];
 }
 
 /// Why a cell was stopped.

@@ -22,13 +22,23 @@ fn constants() -> BTreeMap<String, u64> {
     }
     let mut all = BTreeMap::new();
     all.extend(named!("BULKHEAD_CALL_", call, COMMIT DISABLE LEAVE));
-    all.extend(named!("BULKHEAD_CALL_", call, CELL_CREATE CELL_LOAD CELL_LOADED CELL_START CELL_STOP));
+    all.extend(
+        named!("BULKHEAD_CALL_", call, CELL_CREATE CELL_LOAD CELL_LOADED CELL_START CELL_STOP),
+    );
     all.extend(named!("BULKHEAD_CALL_", call, CELL_DESTROY CELL_WAIT));
-    all.extend(named!("BULKHEAD_", enter, IMAGE_MAGIC HV_ALIGN MAILBOX_SIZE ENTER_PREPARE ENTER_JOIN));
+    all.extend(
+        named!("BULKHEAD_", enter, IMAGE_MAGIC HV_ALIGN MAILBOX_SIZE ENTER_PREPARE ENTER_JOIN),
+    );
     all.extend(named!("BULKHEAD_INJECT_", inject, MODULE_LATE));
-    all.extend(named!("BULKHEAD_IOCTL_", ioctl, STATUS ENABLE DISABLE CELL_CREATE CELL_LOAD CELL_LOADED));
+    all.extend(
+        named!("BULKHEAD_IOCTL_", ioctl, STATUS ENABLE DISABLE CELL_CREATE CELL_LOAD CELL_LOADED),
+    );
     all.extend(named!("BULKHEAD_IOCTL_", ioctl, CELL_START CELL_STOP CELL_DESTROY));
-    all.extend(code::ALL.iter().map(|(name, value)| (format!("BULKHEAD_CODE_{name}"), value.unsigned_abs())));
+    all.extend(
+        code::ALL
+            .iter()
+            .map(|(name, value)| (format!("BULKHEAD_CODE_{name}"), value.unsigned_abs())),
+    );
     all.insert("BULKHEAD_ABI_VERSION".to_owned(), u64::from(ABI_VERSION));
     all.insert("BULKHEAD_MAX_CELLS".to_owned(), MAX_CELLS as u64);
     all
@@ -68,32 +78,63 @@ fn layouts() -> BTreeMap<String, u64> {
 
 /// Returns the words that follow `keyword` at the start of the header's lines, less the include guard.
 fn header_names(keyword: &str) -> BTreeSet<String> {
-    let name = |line: &str| Some(line.strip_prefix(keyword)?.split_whitespace().next()?.to_owned());
-    HEADER.lines().filter_map(name).filter(|name| name != "BULKHEAD_ABI_H").collect()
+    let name = |line: &str| {
+        Some(
+            line.strip_prefix(keyword)?
+                .split_whitespace()
+                .next()?
+                .to_owned(),
+        )
+    };
+    HEADER
+        .lines()
+        .filter_map(name)
+        .filter(|name| name != "BULKHEAD_ABI_H")
+        .collect()
 }
 
 /// Returns the value that C gives to each expression. The program is called `program`.
 fn values_in_c(program: &str, expressions: &BTreeSet<String>) -> BTreeMap<String, u64> {
-    let mut code = String::from("#include \"abi.h\"\n#include <stddef.h>\n#include <stdio.h>\nint main(void)\n{\n");
+    let mut code = String::from(
+        "#include \"abi.h\"\n#include <stddef.h>\n#include <stdio.h>\nint main(void)\n{\n",
+    );
     for expression in expressions {
-        writeln!(code, "printf(\"{expression}\\t%llu\\n\", (unsigned long long)({expression}));").unwrap();
+        writeln!(
+            code,
+            "printf(\"{expression}\\t%llu\\n\", (unsigned long long)({expression}));"
+        )
+        .unwrap();
     }
     code.push_str("return 0;\n}\n");
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     let (source, binary) = (folder.join(format!("{program}.c")), folder.join(program));
     std::fs::write(&source, code).unwrap();
     let compiled = Command::new("gcc")
-        .args(["-Wall", "-Wextra", "-Werror", "-I", env!("CARGO_MANIFEST_DIR"), "-o"])
+        .args([
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-I",
+            env!("CARGO_MANIFEST_DIR"),
+            "-o",
+        ])
         .args([Path::new(&binary), &source])
         .status()
         .expect("gcc is needed for this test");
-    assert!(compiled.success(), "abi.h does not have what the Rust side has");
+    assert!(
+        compiled.success(),
+        "abi.h does not have what the Rust side has"
+    );
     let output = Command::new(&binary).output().unwrap();
     let parse = |line: &str| {
         let (expression, value) = line.split_once('\t').unwrap();
         (expression.to_owned(), value.parse().unwrap())
     };
-    String::from_utf8(output.stdout).unwrap().lines().map(parse).collect()
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(parse)
+        .collect()
 }
 
 #[test]
@@ -109,7 +150,13 @@ fn every_number_of_the_header_is_the_rust_one() {
 fn every_structure_of_the_header_is_laid_out_as_the_rust_one() {
     let expected = layouts();
     for name in header_names("struct ") {
-        assert!(expected.contains_key(&format!("sizeof(struct {name})")), "{name} is not compared");
+        assert!(
+            expected.contains_key(&format!("sizeof(struct {name})")),
+            "{name} is not compared"
+        );
     }
-    assert_eq!(values_in_c("layouts", &expected.keys().cloned().collect()), expected);
+    assert_eq!(
+        values_in_c("layouts", &expected.keys().cloned().collect()),
+        expected
+    );
 }

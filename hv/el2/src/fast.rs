@@ -2,15 +2,15 @@
 //!
 //! One rule: the same model decides as on the long way, and whatever is not plain is left to it, with nothing done.
 
-use aarch64_cpu::registers::{ELR_EL2, FAR_EL2, HPFAR_EL2, Readable, Writeable};
+use aarch64_cpu::registers::{ELR_EL2, FAR_EL2, HPFAR_EL2, Readable, SPSR_EL2, Writeable};
 use bulkhead_abi::info::exit;
 use bulkhead_abi::{ABI_VERSION, call};
 use bulkhead_model::psci;
-use bulkhead_model::trap::{Syndrome, Trap, ipa_from};
+use bulkhead_model::trap::{Syndrome, ipa_from};
 
 use crate::percpu::PerCpu;
 use crate::vgic::{self, Answer};
-use crate::{info, registers};
+use crate::{handle, info, registers};
 
 /// x0 to x18 and x30 of the guest, as vectors.S has stored them in this CPU's frame; the others are live.
 #[repr(C)]
@@ -50,7 +50,11 @@ fn hypercall(cpu: &PerCpu, esr: u64, scratch: &mut Scratch) -> bool {
 }
 
 fn firmware_call(cpu: &PerCpu, esr: u64, scratch: &mut Scratch) -> bool {
-    let answer = if esr & 0xffff == 0 { psci::version(scratch.x[0]) } else { None };
+    let answer = if esr & 0xffff == 0 {
+        psci::version(scratch.x[0])
+    } else {
+        None
+    };
     let Some(value) = answer else { return false };
     info::count_exit(cpu.id, exit::SMC);
     scratch.x[0] = value.cast_unsigned();
@@ -59,25 +63,31 @@ fn firmware_call(cpu: &PerCpu, esr: u64, scratch: &mut Scratch) -> bool {
 }
 
 fn sgi(cpu: &PerCpu, esr: u64, scratch: &Scratch) -> bool {
-    let Trap::Sysreg(access) = Syndrome(esr).decode() else { return false };
-    let Some(value) = scratch.x.get(usize::from(access.register)) else { return false };
-    if access.is_read || access.id != registers::ICC_SGI1R {
+    let Some(register) = Syndrome(esr).write_of(registers::ICC_SGI1R) else {
         return false;
-    }
+    };
+    let Some(value) = scratch.x.get(usize::from(register)) else {
+        return false;
+    };
     vgic::send_sgi(cpu, *value);
     skip();
     true
 }
 
 fn data_abort(cpu: &PerCpu, esr: u64, scratch: &mut Scratch) -> bool {
-    let Trap::DataAbort(abort) = Syndrome(esr).decode() else { return false };
-    let Some(access) = abort.access else { return false };
-    let Some(register) = scratch.x.get_mut(usize::from(access.register)) else { return false };
-    if abort.on_table_walk || !abort.has_ipa() {
+    let Some(access) = Syndrome(esr).plain_access() else {
         return false;
-    }
+    };
+    let Some(register) = scratch.x.get_mut(usize::from(access.register)) else {
+        return false;
+    };
     let write = access.is_write.then(|| access.truncate(*register));
-    match vgic::access(cpu, ipa_from(HPFAR_EL2.get(), FAR_EL2.get()), access.size, write) {
+    match vgic::access(
+        cpu,
+        ipa_from(HPFAR_EL2.get(), FAR_EL2.get()),
+        access.size,
+        write,
+    ) {
         Answer::NotOurs => false,
         Answer::Done(value) => {
             if !access.is_write {
@@ -89,7 +99,8 @@ fn data_abort(cpu: &PerCpu, esr: u64, scratch: &mut Scratch) -> bool {
     }
 }
 
-/// Goes on behind the trapped instruction.
+/// Goes on behind the trapped instruction; see `handle::skip`.
 fn skip() {
-    ELR_EL2.set(ELR_EL2.get() + 4);
+    ELR_EL2.set(ELR_EL2.get().wrapping_add(4));
+    SPSR_EL2.set(SPSR_EL2.get() & !handle::AFTER_INSTRUCTION);
 }

@@ -31,6 +31,7 @@ const GICD_TYPER: u64 = 0x4;
 const GICD_ICENABLER: u64 = 0x180;
 const GICD_ICPENDR: u64 = 0x280;
 const GICD_ICACTIVER: u64 = 0x380;
+const GICD_IPRIORITYR: u64 = 0x400;
 const GICD_IROUTER: u64 = 0x6000;
 const GICD_PIDR2: u64 = 0xffe8;
 
@@ -360,7 +361,17 @@ pub fn hand_over(spis: &SpiSet, target: Mpidr) {
             gicd_write(GICD_ICACTIVER + offset, word);
         }
     }
-    spis.iter().for_each(|spi| route(spi, target.get()));
+    for spi in spis.iter() {
+        route(spi, target.get());
+        // Reset leaves 0, which would tie with the kick.
+        // SAFETY: a byte of GICD_IPRIORITYR, which allows byte accesses, of an interrupt that changes owner.
+        unsafe {
+            mmio::write8(
+                board().gicd.base().0 + GICD_IPRIORITYR + u64::from(spi.intid()),
+                0xa0,
+            )
+        };
+    }
     sysreg::dsb_sy();
 }
 

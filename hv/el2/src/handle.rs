@@ -72,14 +72,14 @@ fn trap(cpu: &mut Cpu) -> Outcome {
         }
         Trap::Smc { imm } => {
             info::count_exit(cpu.shared.id, exit::SMC);
-            cpu.frame.pc += 4; // a trapped SMC's pc is its own (DDI 0487, "SMC instruction")
+            skip(cpu); // a trapped SMC's pc is its own (DDI 0487, "SMC instruction")
             call(cpu, Conduit::Smc, imm)
         }
         Trap::Sysreg(access) => registers::access(cpu, access),
         Trap::DataAbort(abort) => data_abort(cpu, abort),
         Trap::InstructionAbort(abort) => instruction_abort(cpu, abort),
         Trap::Wfx => {
-            cpu.frame.pc += 4;
+            skip(cpu);
             Outcome::Resume
         }
         other => {
@@ -111,8 +111,8 @@ fn call(cpu: &mut Cpu, conduit: Conduit, imm: u16) -> Outcome {
         cpu.frame.x[2],
         cpu.frame.x[3],
     ];
-    if conduit == Conduit::Hvc && caller == CellId::ROOT && x0 <= 3 {
-        return Outcome::Return(hypercall::stub(x0));
+    if conduit == Conduit::Hvc && caller == CellId::ROOT && x0 <= 4 {
+        return hypercall::stub(cpu, x0);
     }
     match smccc::route(caller, conduit, imm, x0, x1) {
         Route::Psci => match Call::decode([x0, x1, x2, x3]) {
@@ -150,7 +150,7 @@ fn data_abort(cpu: &mut Cpu, abort: DataAbort) -> Outcome {
                     ) {
                         *x = access.extend(value);
                     }
-                    cpu.frame.pc += 4;
+                    skip(cpu);
                     return Outcome::Resume;
                 }
             }
@@ -214,6 +214,15 @@ fn stage2_fault(cpu: &mut Cpu, kind: u32, ipa: Option<Gpa>, injection: Injection
 fn translate(far: u64) -> Option<Gpa> {
     let par = sysreg::at_s1e1r(far);
     (par & 1 == 0).then_some(Gpa(par & 0x000f_ffff_ffff_f000 | far & 0xfff))
+}
+
+/// PSTATE bits that an executed instruction clears: SS (a step is done) and BTYPE (DDI 0487, `SPSR_EL2`).
+pub const AFTER_INSTRUCTION: u64 = 1 << 21 | 0b11 << 10;
+
+/// Goes on behind an instruction that was carried out for the guest.
+pub fn skip(cpu: &mut Cpu) {
+    cpu.frame.pc = cpu.frame.pc.wrapping_add(4);
+    cpu.frame.spsr &= !AFTER_INSTRUCTION;
 }
 
 /// Makes the guest take an exception at EL1.

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use aarch64_cpu::registers::{ICH_VTR_EL2, Readable};
 use bulkhead_abi::{ABI_VERSION, call};
 use bulkhead_model::id::CellId;
 use bulkhead_model::refused::Refused;
@@ -14,14 +15,19 @@ use crate::percpu::Cpu;
 const EL1T: u64 = 0b0100;
 
 /// Root's kernel believes in its stub (Linux, `arch/arm64/kernel/hyp-stub.S`): setting vectors fails there, resetting
-/// them succeeds, nothing else is served.
-pub fn stub(function: u64) -> i64 {
+/// them succeeds, it tells the interrupt controller's virtual features, nothing else is served.
+pub fn stub(cpu: &mut Cpu, function: u64) -> Outcome {
     const HVC_STUB_ERROR: i64 = 0xbad_ca11;
-    match function {
+    Outcome::Return(match function {
         0 => HVC_STUB_ERROR,
         2 => 0,
+        // HVC_GET_ICH_VTR_EL2, of kernels after 6.12: without an answer a CPU does not come back online.
+        4 => {
+            cpu.frame.x[1] = ICH_VTR_EL2.get();
+            0
+        }
         _ => -1,
-    }
+    })
 }
 
 /// Serves a vendor hypervisor call.

@@ -38,7 +38,7 @@ pub fn access(cpu: &mut Cpu, access: Sysreg) -> Outcome {
     let value = cpu.frame.x.get(register).copied().unwrap_or(0);
     if (access.id, access.is_read) == (ICC_SGI1R, false) {
         vgic::send_sgi(cpu.shared, value);
-        cpu.frame.pc += 4;
+        handle::skip(cpu);
         return Outcome::Resume;
     }
     info::count_exit(cpu.shared.id, exit::SYSREG);
@@ -52,7 +52,7 @@ pub fn access(cpu: &mut Cpu, access: Sysreg) -> Outcome {
     if let (true, Some(x)) = (access.is_read, cpu.frame.x.get_mut(register)) {
         *x = result;
     }
-    cpu.frame.pc += 4;
+    handle::skip(cpu);
     Outcome::Resume
 }
 

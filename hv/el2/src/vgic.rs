@@ -29,12 +29,7 @@ pub fn access(cpu: &PerCpu, ipa: Gpa, size: u8, write: Option<u64>) -> Answer {
     let board = board();
     if board.gicd.contains(Hpa(ipa.0)) {
         info::count_exit(cpu.id, exit::GICD);
-        return Answer::Done(distributor(
-            cpu,
-            ipa.0 - board.gicd.base().0,
-            size,
-            write,
-        ));
+        return Answer::Done(distributor(cpu, ipa.0 - board.gicd.base().0, size, write));
     }
     if cpu.cell() == CellId::ROOT {
         roots_redistributor(cpu, ipa.0, size, write)
@@ -206,6 +201,12 @@ pub fn send_sgi(cpu: &PerCpu, value: u64) {
     info::count_exit(cpu.id, exit::SGI);
     let gate = gate::of(cpu.cell());
     let Some(map) = gate.map() else { return };
+    if cpu.cell() == CellId::ROOT
+        && let Some(value) = map.physical(value, gate.members())
+    {
+        IccSgi1r::set(value);
+        return crate::sysreg::isb();
+    }
     let plan = map.plan(value, cpu.id, gate.members());
     // The guest's stores before its SGI are visible to those who get it (its own barrier, which a trap does not undo).
     for target in plan.cpus().filter_map(|id| board().cpu(id)) {

@@ -159,7 +159,9 @@ impl Ledger {
     /// When the ledger has changed since the claim was prepared: our own bug.
     #[inline(never)] // Keeps what it needs on EL2's stack out of its caller's frame.
     pub fn commit_create(&mut self, claim: Claim) -> CellId {
-        assert!(claim.generation == self.generation, "a claim outlived a change of the ledger"
+        assert!(
+            claim.generation == self.generation,
+            "a claim outlived a change of the ledger"
         );
         let Claim { id, holding, .. } = claim;
         for (number, cpu) in (0..).zip(&holding.cpus) {

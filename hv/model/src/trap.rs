@@ -124,6 +124,48 @@ impl Syndrome {
         }
     }
 
+    /// Returns the general register of a trapped MSR to `id`; `None` for any other trap. The short form of [`Self::decode`].
+    #[inline]
+    #[must_use]
+    pub const fn write_of(self, id: SysregId) -> Option<u8> {
+        const RT: u64 = 0x1f << 5;
+        const IL: u64 = 1 << 25;
+        let id = id.get() as u64;
+        let high = (id >> 14 & 3) << 20 | (id & 7) << 17 | (id >> 11 & 7) << 14;
+        let wanted = 0x18 << 26 | IL | high | (id >> 7 & 0xf) << 10 | (id >> 3 & 0xf) << 1;
+        if self.0 & !RT & 0xffff_ffff == wanted {
+            Some((self.0 >> 5 & 0x1f) as u8)
+        } else {
+            None
+        }
+    }
+
+    /// Returns the access of a data abort that needs nothing but emulation: no entry in stage 2, described in full, not on
+    /// a table walk, no sign to extend. The short form of [`Self::decode`].
+    #[inline]
+    #[must_use]
+    pub const fn plain_access(self) -> Option<Access> {
+        const CLASS: u64 = 0x3f << 26;
+        const ISV: u64 = 1 << 24;
+        const SIGN_EXTEND: u64 = 1 << 21;
+        const CACHE_OR_WALK: u64 = 1 << 8 | 1 << 7;
+        const STATUS: u64 = 0x3c;
+        const TRANSLATION: u64 = 0x04;
+        let esr = self.0;
+        if esr & (CLASS | ISV | SIGN_EXTEND | CACHE_OR_WALK | STATUS)
+            != 0x24 << 26 | ISV | TRANSLATION
+        {
+            return None;
+        }
+        Some(Access {
+            size: 1 << (esr >> 22 & 3),
+            register: (esr >> 16 & 0x1f) as u8,
+            sign_extend: false,
+            sixty_four: esr & 1 << 15 != 0,
+            is_write: esr & 1 << 6 != 0,
+        })
+    }
+
     /// ISS of a trapped MSR, MRS or system instruction: op0 21:20, op2 19:17, op1 16:14, CRn 13:10, Rt 9:5, CRm 4:1.
     fn sysreg(self) -> Sysreg {
         let esr = self.0;

@@ -173,10 +173,12 @@ impl Ledger {
                 Placement::At(hpa) => Region::pages(hpa, memory.size)?,
                 Placement::Pool => self.take_from_pool(memory, &mut taken)?,
             };
-            windows.try_push(Window {
-                gpa: Region::pages(memory.gpa, memory.size)?,
-                hpa,
-            }).map_err(too_many)?;
+            windows
+                .try_push(Window {
+                    gpa: Region::pages(memory.gpa, memory.size)?,
+                    hpa,
+                })
+                .map_err(too_many)?;
         }
         Ok(windows)
     }
@@ -231,10 +233,12 @@ impl Ledger {
             let hpa = self.pages(device.hpa, device.size)?;
             self.check_device(hpa)?;
             check_apart(windows.iter().map(|window| window.hpa), &hpa)?;
-            windows.try_push(Window {
-                gpa: Region::pages(device.gpa, device.size)?,
-                hpa,
-            }).map_err(too_many)?;
+            windows
+                .try_push(Window {
+                    gpa: Region::pages(device.gpa, device.size)?,
+                    hpa,
+                })
+                .map_err(too_many)?;
         }
         Ok(windows)
     }

@@ -57,6 +57,7 @@ pub struct Access {
 
 impl Access {
     /// Returns what a load that read `value` leaves in its register.
+    #[inline]
     #[must_use]
     pub const fn extend(&self, value: u64) -> u64 {
         let unused = 64 - 8 * self.size as u32;
@@ -73,6 +74,7 @@ impl Access {
     }
 
     /// Returns what a store of a register that holds `value` writes.
+    #[inline]
     #[must_use]
     pub const fn truncate(&self, value: u64) -> u64 {
         let unused = 64 - 8 * self.size as u32;

@@ -86,6 +86,19 @@ impl SgiMap {
         }
     }
 
+    /// Returns the value for the physical register that does what a root CPU's write means, when one does: all affinities
+    /// are physical and of one run, and the write names its targets. The short form of [`Self::plan`].
+    #[inline]
+    #[must_use]
+    pub fn physical(&self, value: u64, members: u32) -> Option<u64> {
+        let run = &self.runs[0];
+        if self.count != 1 || value & (GROUP | IRM) != run.group {
+            return None;
+        }
+        let allowed = (u64::from(members) << 16) >> run.first & u64::from(run.list);
+        Some(value & (GROUP | 0xf << 24) | value & allowed)
+    }
+
     /// Decodes a write to `ICC_SGI1R_EL1` by `sender`, whose cell has the CPUs `members` (bit n: CPU n).
     #[inline]
     #[must_use]

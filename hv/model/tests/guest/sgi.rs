@@ -100,3 +100,26 @@ proptest! {
         assert!(plan.intid < 16);
     }
 }
+
+proptest! {
+    /// What is written to the physical register reaches whom the plan names, where a short form exists.
+    #[test]
+    fn the_short_form_reaches_the_same_cpus(value: u64, low: u64, members in 0_u32..16) {
+        let map = map(&[0x100, 0x101, 0x102, 0x103]);
+        for value in [value, 0x0001_0000 | low & 0x0f00_ffff] {
+            if let Some(physical) = map.physical(value, members) {
+                let plan = map.plan(value, cpu(0), members);
+                proptest::prop_assert_eq!(map.plan(physical, cpu(0), u32::MAX), plan);
+                proptest::prop_assert_eq!(physical & !0x00ff_f0ff_0fff_ffff, 0);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_ordinary_root_sgi_has_a_short_form() {
+    let map = map(&[0, 1, 2, 3]);
+    assert_eq!(map.physical(0x0700_000e, 0b0111), Some(0x0700_0006));
+    assert_eq!(map.physical(IRM, 0b0111), None);
+    assert_eq!(map.physical(0x0001_0001, 0b0111), None, "no such cluster");
+}

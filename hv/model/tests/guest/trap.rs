@@ -243,3 +243,27 @@ fn pstate_at_the_vector_follows_the_features() {
     // BTYPE, SSBS, IL, SS, UAO go; NZCV, PAN and DIT stay.
     assert_eq!(pstate(&interrupted(0xf1f0_1c00, SPAN)), 0xf140_03c5);
 }
+
+proptest::proptest! {
+    /// Every syndrome that a short form takes decodes to the same.
+    #[test]
+    fn short_forms_agree_with_the_decoder(bits: u32, kind in 0_usize..4) {
+        let id = SysregId::new(3, 0, 12, 11, 5);
+        let class = [bits, 0x6200_0000 | bits & 0x01ff_ffff, 0x623a_3016 | bits & 0x3e1, 0x9000_0000 | bits & 0x03ff_ffff][kind];
+        let syndrome = Syndrome(class.into());
+        let long = match syndrome.decode() {
+            Trap::Sysreg(access) if access.id == id && !access.is_read => Some(access.register),
+            _ => None,
+        };
+        let il = class & 1 << 25 != 0;
+        proptest::prop_assert_eq!(syndrome.write_of(id), long.filter(|_| il));
+        let plain = match syndrome.decode() {
+            Trap::DataAbort(abort) if !abort.on_table_walk && !abort.cache_maintenance => match (abort.access, abort.status) {
+                (Some(access), FaultStatus::Translation(_)) if !access.sign_extend => Some(access),
+                _ => None,
+            },
+            _ => None,
+        };
+        proptest::prop_assert_eq!(syndrome.plain_access(), plain);
+    }
+}
