@@ -191,6 +191,7 @@ fn prepare_all(hv_base: u64, hv_size: u64) -> Result<(u64, u64), Refused> {
         0 => None,
         size => Some(Region::pages(Hpa(args.pool_base), size)?),
     };
+    let config = checked(config, hv, pool)?;
     let shared = lay_out(&config, hv)?;
     map_outside(&config, pool)?;
     let board = set_board(&config, hv, pool, shared)?;
@@ -198,6 +199,28 @@ fn prepare_all(hv_base: u64, hv_size: u64) -> Result<(u64, u64), Refused> {
     system::set_up(&config, board)?;
     inject_failure(inject::PREPARE_LATE)?;
     Ok((shared.base().0, shared.size()))
+}
+
+/// Refuses what the ledger refuses and what the interrupt controller cannot be, before anything of it is touched. The
+/// distributor is one frame of 64 KiB: what a device tree lists behind it is something else.
+fn checked(
+    config: SystemConfig,
+    hv: Region<Hpa>,
+    pool: Option<Region<Hpa>>,
+) -> Result<SystemConfig, Refused> {
+    let frames = [(config.gicd, gic::FRAME)];
+    let frames = frames
+        .into_iter()
+        .chain(config.gicrs.iter().map(|gicr| (*gicr, 2 * gic::FRAME)));
+    for (region, least) in frames {
+        if region.size() < least || !region.base().0.is_multiple_of(gic::FRAME) {
+            return Err(Refused::new(code::BAD_LENGTH, region.size(), least));
+        }
+    }
+    let gicd = Region::pages(config.gicd.base(), gic::FRAME)?;
+    let config = SystemConfig { gicd, ..config };
+    system::set_up_ledger(&config, hv, pool, pa_bits())?;
+    Ok(config)
 }
 
 /// Divides the hypervisor's memory behind the first tables; returns the shared read-only area.

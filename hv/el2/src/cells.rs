@@ -24,8 +24,6 @@ use crate::{firmware, gate, gic, pages, power, sysreg};
 /// How long a cell's CPUs may take to stop, seconds. Then the cell is cut off.
 const STOP_SECONDS: u64 = 2;
 
-const PENDING: Refused = Refused::new(code::PENDING, 0, 0);
-
 /// `CELL_CREATE`: returns the id.
 ///
 /// # Errors
@@ -68,11 +66,21 @@ pub fn create(length: u64) -> Result<u64, Refused> {
     let first = cpus(&system, id).next();
     if let Some(first) = first {
         gic::hand_over(system.ledger.spis_of(id), first.mpidr);
-        scrub(&mut system, id, first)?;
+        let started = scrub(&mut system, id, first);
+        if started.is_err() {
+            release(&mut system, id, first.mpidr);
+        }
+        started?;
     }
     system.publish();
     defmt::info!("cell {=usize} created", id.index());
     Ok(id.index() as u64)
+}
+
+/// The answer "call again", with the CPU that is waited for.
+fn pending(system: &System, id: CellId) -> Refused {
+    let busy = cpus(system, id).find(|cpu| !cpu.is_parked());
+    Refused::new(code::PENDING, busy.map_or(0, |cpu| cpu.mpidr.get()), 0)
 }
 
 /// The CPUs of a cell.
@@ -229,9 +237,11 @@ pub fn wait(id: u64) -> Result<u64, Refused> {
     let system = system::lock()?;
     let id = system.existing(id)?;
     match system.cells[id.index()].state {
-        State::Creating | State::Stopping | State::Failing | State::Destroying => Err(PENDING),
+        State::Creating | State::Stopping | State::Failing | State::Destroying => {
+            Err(pending(&system, id))
+        }
         _ if system.cells[id.index()].state != State::Running && !system.are_parked(id) => {
-            Err(PENDING)
+            Err(pending(&system, id))
         }
         _ => Ok(0),
     }
@@ -246,7 +256,7 @@ pub fn load(id: u64, gpa: u64, length: u64) -> Result<u64, Refused> {
     let id = system.existing(id)?;
     next(system.cells[id.index()].state, Event::Load)?;
     if !system.are_parked(id) {
-        return Err(PENDING);
+        return Err(pending(&system, id));
     }
     if length > MAILBOX_SIZE {
         return Err(Refused::new(code::BAD_LENGTH, length, MAILBOX_SIZE));
@@ -305,18 +315,24 @@ pub fn start(id: u64) -> Result<u64, Refused> {
     let mut system = system::lock()?;
     let id = system.existing(id)?;
     next(system.cells[id.index()].state, Event::Start)?;
-    let first = cpus(&system, id).next().ok_or(PENDING)?;
-    let (entry, argument) = (
-        system.cells[id.index()].entry,
-        system.cells[id.index()].argument,
-    );
-    power::turn_on(first, entry, argument)?;
-    system.cells[id.index()].fault = crate::info::NO_FAULT;
-    system.cells[id.index()].root_stops = false;
-    system.advance(id, Event::Start)?;
+    start_first(&mut system, id)?;
     system.publish();
     defmt::info!("cell {=usize} started", id.index());
     Ok(0)
+}
+
+/// Has the first CPU of a loaded cell run its code. The state comes first: the CPU looks at it.
+fn start_first(system: &mut System, id: CellId) -> Result<(), Refused> {
+    let first = cpus(system, id)
+        .next()
+        .ok_or(Refused::new(code::NO_CPU, 0, 0))?;
+    let before = system.cells[id.index()].state;
+    system.advance(id, Event::Start)?;
+    let slot = &mut system.cells[id.index()];
+    let (entry, argument) = (slot.entry, slot.argument);
+    slot.fault = crate::info::NO_FAULT;
+    slot.root_stops = false;
+    power::turn_on(first, entry, argument).inspect_err(|_| system.cells[id.index()].state = before)
 }
 
 /// `CELL_STOP`.
@@ -332,17 +348,17 @@ pub fn stop(id: u64) -> Result<u64, Refused> {
         defmt::info!("cell {=usize} stopped", id.index());
         return Ok(0);
     }
-    begin_stop(&mut system, id)?;
+    begin_stop(&mut system, id, Event::Stop)?;
     system.cells[id.index()].root_stops = true;
     finish_stop(&mut system, id)?;
     system.publish();
-    Err(PENDING) // the next call finds it stopped
+    Err(pending(&system, id)) // the next call finds it stopped
 }
 
-/// Tells a running cell's CPUs to stop.
-pub fn begin_stop(system: &mut System, id: CellId) -> Result<(), Refused> {
+/// Tells a running cell's CPUs to stop, for good or to start anew (`event`).
+pub fn begin_stop(system: &mut System, id: CellId, event: Event) -> Result<(), Refused> {
     let was = system.cells[id.index()].state;
-    system.advance(id, Event::Stop)?;
+    system.advance(id, event)?;
     if !was.is_stopping() {
         system.cells[id.index()].stop_time = CNTPCT_EL0.get();
         system.stop_cpus(id);
@@ -351,17 +367,28 @@ pub fn begin_stop(system: &mut System, id: CellId) -> Result<(), Refused> {
     Ok(())
 }
 
+/// Notes that all CPUs of a cell that is being stopped are parked; starts it anew if it asked for that.
+pub fn settle(system: &mut System, id: CellId) -> Result<(), Refused> {
+    cpus(system, id).for_each(|cpu| power::set(cpu, CpuPower::Off));
+    system.advance(id, Event::Parked)?;
+    if system.cells[id.index()].state == State::Loaded {
+        defmt::info!("cell {=usize} restarts", id.index());
+        start_first(system, id)?;
+    }
+    system.publish();
+    Ok(())
+}
+
 /// Answers `PENDING` until they have; cuts the cell off when one does not in time.
 fn finish_stop(system: &mut System, id: CellId) -> Result<(), Refused> {
     if system.are_parked(id) {
-        cpus(system, id).for_each(|cpu| power::set(cpu, CpuPower::Off));
-        return system.advance(id, Event::Parked);
+        return settle(system, id);
     }
     let waited = CNTPCT_EL0
         .get()
         .wrapping_sub(system.cells[id.index()].stop_time);
     if waited < STOP_SECONDS * CNTFRQ_EL0.get() {
-        return Err(PENDING);
+        return Err(pending(system, id));
     }
     let silent = cpus(system, id)
         .find(|cpu| cpu.state.load(Ordering::Acquire) == bulkhead_abi::info::cpu_state::GUEST);
@@ -388,38 +415,41 @@ pub fn destroy(id: u64, caller: Mpidr) -> Result<u64, Refused> {
     let id = system.existing(id)?;
     match system.cells[id.index()].state {
         State::Running => {
-            begin_stop(&mut system, id)?;
-            return Err(PENDING);
+            begin_stop(&mut system, id, Event::Stop)?;
+            return Err(pending(&system, id));
         }
         State::Stopping | State::Failing => {
             finish_stop(&mut system, id)?;
-            return Err(PENDING);
+            return Err(pending(&system, id));
         }
+        State::Creating => return Err(pending(&system, id)),
         State::Destroying => {}
         state => {
             next(state, Event::Destroy)?;
             if !system.are_parked(id) {
-                return Err(PENDING);
+                return Err(pending(&system, id));
             }
             system.advance(id, Event::Destroy)?;
-            let first = cpus(&system, id).next().ok_or(PENDING)?;
+            let first = cpus(&system, id)
+                .next()
+                .ok_or(Refused::new(code::NO_CPU, 0, 0))?;
             scrub(&mut system, id, first)?;
             system.publish();
-            return Err(PENDING);
+            return Err(pending(&system, id));
         }
     }
     if !system.cells[id.index()].is_scrubbed || !system.are_parked(id) {
-        return Err(PENDING);
+        return Err(pending(&system, id));
     }
-    release(&mut system, id, caller)?;
+    release(&mut system, id, caller);
     system.publish();
     defmt::info!("cell {=usize} destroyed", id.index());
     Ok(0)
 }
 
 /// Gives everything of a cell back. Its RAM is zeroed and its CPUs are parked.
-fn release(system: &mut System, id: CellId, caller: Mpidr) -> Result<(), Refused> {
-    system.advance(id, Event::Scrubbed)?;
+fn release(system: &mut System, id: CellId, caller: Mpidr) {
+    system.cells[id.index()].state = State::Free;
     gic::hand_over(system.ledger.spis_of(id), caller);
     if let (Some(root), Some(holding)) = (
         &system.cells[CellId::ROOT.index()].tables,
@@ -444,7 +474,6 @@ fn release(system: &mut System, id: CellId, caller: Mpidr) -> Result<(), Refused
         power::set(cpu, CpuPower::Off);
         cpu.set_state(cpu.state.load(Ordering::Acquire));
     }
-    Ok(())
 }
 
 /// `DISABLE`: sends parked CPUs back to firmware. No cell may exist.
@@ -459,10 +488,27 @@ pub fn disable() -> Result<u64, Refused> {
     }
     system.is_enabled = false;
     if !firmware::take_back_parked_cpus() {
-        return Err(PENDING);
+        return Err(Refused::new(code::PENDING, 0, 0));
     }
     gic::disable_kicks(system.gicd_ctlr_found);
     Ok(0)
+}
+
+/// `LEAVE`: only when nothing depends on this CPU's being under us: before `COMMIT` or after `DISABLE`.
+///
+/// # Errors
+/// `WRONG_STATE`, `CELLS_EXIST`.
+pub fn may_leave() -> Result<(), Refused> {
+    let system = system::lock()?;
+    match system.ledger.holdings().count() - 1 {
+        0 if system.is_enabled => Err(Refused::new(
+            code::WRONG_STATE,
+            State::Running.number().into(),
+            0,
+        )),
+        0 => Ok(()),
+        cells => Err(Refused::new(code::CELLS_EXIST, cells as u64, 0)),
+    }
 }
 
 /// `COMMIT`: all CPUs that Linux runs on have joined.
@@ -471,6 +517,9 @@ pub fn disable() -> Result<u64, Refused> {
 /// `CPU_MISSING`, `INJECTED`.
 pub fn commit() -> Result<u64, Refused> {
     let mut system = system::lock()?;
+    if system.is_enabled {
+        return Err(Refused::new(code::ALREADY_ENABLED, 0, 0));
+    }
     crate::boot::inject_failure(bulkhead_abi::enter::inject::COMMIT)?;
     let missing = board()
         .cpus()

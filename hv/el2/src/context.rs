@@ -15,7 +15,7 @@ use aarch64_cpu::registers::{
 use bulkhead_model::id::CellId;
 
 use crate::percpu::{Cpu, Found, Frame};
-use crate::sysreg::{self, HstrEl2, Vpidr};
+use crate::sysreg::{self, HstrEl2, IdIsar2, Vpidr};
 
 /// SCTLR_EL1 at reset: RES1 bits of Armv8.0, MMU and caches off.
 const SCTLR_EL1_RESET: u64 = (3 << 28) | (3 << 22) | (1 << 20) | (1 << 11);
@@ -161,7 +161,7 @@ fn reset_el1() {
     TPIDR_EL1.set(0);
     CONTEXTIDR_EL1.set(0);
     CSSELR_EL1.set(0);
-    if ID_AA64ISAR1_EL1.get() & 0xffff_0ff0 != 0 {
+    if has_pointer_authentication() {
         clear_pointer_keys();
     }
 }
@@ -226,6 +226,11 @@ fn clear_debug_pairs(breakpoints: u64, watchpoints: u64) {
     }
     each!(breakpoints, "dbgbcr", "dbgbvr": 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
     each!(watchpoints, "dbgwcr", "dbgwvr": 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+}
+
+/// Any algorithm (DDI 0487, `ID_AA64ISAR1_EL1` GPI, GPA, API, APA; `ID_AA64ISAR2_EL1` APA3, GPA3).
+fn has_pointer_authentication() -> bool {
+    ID_AA64ISAR1_EL1.get() & 0xff00_0ff0 != 0 || IdIsar2::get() & 0xff00 != 0
 }
 
 fn clear_pointer_keys() {

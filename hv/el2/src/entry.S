@@ -90,6 +90,9 @@ entry:
     mov     x0, x19
     bl      clean_to_poc
     bl      mmu_on
+    adrp    x0, vectors
+    add     x0, x0, :lo12:vectors
+    msr     vbar_el2, x0            // a bug in prepare is recorded; return_as_found puts the stub's back
     mov     x0, x19
     mov     x1, x29
     bl      prepare                 // with the MMU on; leaves its answer in BOOT

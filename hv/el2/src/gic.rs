@@ -23,6 +23,8 @@ use crate::sysreg::{IccCtlr, IccSgi0r};
 /// Held for each read-modify-write of a distributor register that several owners share.
 pub static DISTRIBUTOR: SpinMutex<()> = SpinMutex::new(());
 
+/// Bytes of a frame of registers (IHI 0069, "Register map").
+pub const FRAME: u64 = 0x1_0000;
 const GICD_CTLR: u64 = 0x0;
 const GICD_CTLR_GRP0: u32 = 1;
 const GICD_CTLR_DS: u32 = 1 << 6;
@@ -143,8 +145,11 @@ pub fn find_redistributor(regions: &[Region<Hpa>], mpidr: Mpidr) -> Result<u64, 
     let affinity = (mpidr.get() >> 32 << 24) | (mpidr.get() & 0xff_ffff);
     for region in regions {
         let mut gicr = region.base().0;
-        while gicr + 0x2_0000 <= region.end().0 {
+        while gicr + 2 * FRAME <= region.end().0 {
             let typer = redistributor_typer(gicr);
+            if gicr + redistributor_stride(gicr) > region.end().0 {
+                break;
+            }
             if typer >> 32 == affinity {
                 return Ok(gicr);
             }

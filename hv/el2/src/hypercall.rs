@@ -53,7 +53,10 @@ pub fn serve(cpu: &mut Cpu, function: u32) -> Outcome {
     let answer = match function {
         call::COMMIT => cells::commit(),
         call::DISABLE => cells::disable(),
-        call::LEAVE => return Outcome::Leave,
+        call::LEAVE => match cells::may_leave() {
+            Ok(()) => return Outcome::Leave,
+            Err(refused) => Err(refused),
+        },
         call::CELL_CREATE => cells::create(x1),
         call::CELL_LOAD => cells::load(x1, x2, x3),
         call::CELL_LOADED => cells::loaded(x1, x2, x3),

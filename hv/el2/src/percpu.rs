@@ -7,6 +7,7 @@ use core::cell::UnsafeCell;
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
+use bulkhead_abi::info::cpu_state;
 use bulkhead_model::blob::CpuConfig;
 use bulkhead_model::id::{CellId, CpuId, Mpidr};
 
@@ -120,7 +121,7 @@ impl PerCpu {
             request: AtomicU32::new(0),
             entry: AtomicU64::new(0),
             context: AtomicU64::new(0),
-            state: AtomicU32::new(bulkhead_abi::info::cpu_state::FIRMWARE),
+            state: AtomicU32::new(cpu_state::FIRMWARE),
             power: AtomicU8::new(0),
             was_online: config.online,
             lpis_were_on: AtomicBool::new(false),
@@ -147,6 +148,15 @@ impl PerCpu {
     /// Tells whether no request waits.
     pub fn is_idle(&self) -> bool {
         self.request.load(Ordering::Acquire) == Request::None as u32
+    }
+
+    /// Tells whether it waits at EL2 or is with firmware, with nothing left to do.
+    pub fn is_parked(&self) -> bool {
+        self.is_idle()
+            && matches!(
+                self.state.load(Ordering::Acquire),
+                cpu_state::PARKED | cpu_state::FIRMWARE
+            )
     }
 
     /// Says what this CPU does now, to EL2 and to root.

@@ -3,6 +3,7 @@
 use bulkhead_abi::code;
 use bulkhead_abi::info::cpu_state;
 use bulkhead_model::addr::Hpa;
+use bulkhead_model::cell::{Request as Event, State};
 use bulkhead_model::id::{CellId, Mpidr};
 use bulkhead_model::ledger::Owner;
 use bulkhead_model::psci::{self, Call, CpuPower, Decision, Target, View};
@@ -98,12 +99,23 @@ impl View for Locked<'_> {
     }
 }
 
+/// The cell ends, or starts anew: its other CPUs are told now, this one parks, the last one settles it.
+fn end(system: &mut System, cell: CellId, event: Event) -> Outcome {
+    match cells::begin_stop(system, cell, event) {
+        Ok(()) => Outcome::Park,
+        Err(_) => Outcome::Return(psci::DENIED),
+    }
+}
+
 /// Serves a PSCI call of the guest on this CPU.
 pub fn serve(cpu: &Cpu, call: Call) -> Outcome {
     let caller = cpu.shared.cell();
     let Ok(mut system) = system::lock() else {
         return Outcome::Return(psci::DENIED);
     };
+    if caller != CellId::ROOT && system.cells[caller.index()].state != State::Running {
+        return Outcome::Return(psci::DENIED); // it is being stopped: nothing starts any more
+    }
     match psci::answer(
         call,
         caller,
@@ -131,13 +143,8 @@ pub fn serve(cpu: &Cpu, call: Call) -> Outcome {
         Decision::TurnOff => Outcome::Park,
         // A pending interrupt of the cell ends this at once; none needs an exit.
         Decision::Standby => Outcome::Standby,
-        Decision::SystemOff | Decision::SystemReset => {
-            // Its other CPUs are told now, this one parks; the state is settled by whoever asks next.
-            if cells::begin_stop(&mut system, caller).is_err() {
-                return Outcome::Return(psci::DENIED);
-            }
-            Outcome::Park
-        }
+        Decision::SystemOff => end(&mut system, caller, Event::Stop),
+        Decision::SystemReset => end(&mut system, caller, Event::Reset),
         Decision::Forward => Outcome::Forward,
     }
 }

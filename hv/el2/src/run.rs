@@ -18,7 +18,10 @@ pub fn run(mut cpu: Cpu) -> ! {
     loop {
         match cpu.shared.take() {
             Request::None => {}
-            Request::Start => start(&mut cpu),
+            Request::Start => {
+                start(&mut cpu);
+                continue; // look into the box again: see `start`
+            }
             Request::Stop => park(&cpu),
             Request::Scrub => {
                 cells::scrub_here(cpu.shared);
@@ -50,6 +53,12 @@ pub fn run(mut cpu: Cpu) -> ! {
 fn start(cpu: &mut Cpu) {
     let cell = cpu.shared.cell();
     let found = system::lock().ok().and_then(|system| {
+        // A cell that is being stopped starts no CPU.
+        let may_run = cell == CellId::ROOT || system.cells[cell.index()].state == State::Running;
+        if !may_run {
+            power::set(cpu.shared, CpuPower::Off);
+            return None;
+        }
         let number = system.ledger.virtual_number(cpu.shared.id);
         system.stage2(cell).map(|stage2| (number, stage2))
     });
@@ -82,8 +91,8 @@ fn settle(cell: CellId) {
         return;
     };
     let is_stopping = cell != CellId::ROOT && system.cells[cell.index()].state.is_stopping();
-    if is_stopping && system.are_parked(cell) && system.advance(cell, Event::Parked).is_ok() {
-        system.publish();
+    if is_stopping && system.are_parked(cell) && cells::settle(&mut system, cell).is_err() {
+        defmt::error!("cell {=usize} does not settle", cell.index());
     }
 }
 

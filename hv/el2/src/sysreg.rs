@@ -66,6 +66,8 @@ registers! {
     IccSgi1r = "s3_0_c12_c11_5" (set),
     /// System register enable, EL1 (`ICC_SRE_EL1`).
     IccSreEl1 = "s3_0_c12_c12_5" (set),
+    /// Instruction set features (`ID_AA64ISAR2_EL1`).
+    IdIsar2 = "s3_0_c0_c6_2" (get),
     /// Cache type (`CTR_EL0`).
     CtrEl0 = "ctr_el0" (get),
     /// Hypervisor system trap (DDI 0487, `HSTR_EL2`).

@@ -18,7 +18,7 @@ use crate::board::{Board, board};
 use crate::context::Stage2;
 use crate::pages::{self, Pages};
 use crate::panic::PANICKED;
-use crate::percpu::Request;
+use crate::percpu::{PerCpu, Request};
 use crate::{gate, gic, info, sysreg};
 
 /// Pages that enable wants beyond the fixed parts: root's tables, with a few devices given away.
@@ -100,15 +100,25 @@ pub fn lock() -> Result<SpinMutexGuard<'static, System>, Refused> {
     }
 }
 
-/// Builds the ledger and root's stage 2.
+/// Fills the ledger, which checks all of the blob that needs no hardware.
+///
+/// # Errors
+/// Whatever the ledger refuses.
+pub fn set_up_ledger(
+    config: &SystemConfig,
+    hv: Region<Hpa>,
+    pool: Option<Region<Hpa>>,
+    pa_bits: u8,
+) -> Result<(), Refused> {
+    lock()?.ledger.set_up(config, hv, pool, pa_bits)
+}
+
+/// Builds root's stage 2.
 ///
 /// # Errors
 /// Whatever the ledger refuses; `HV_PAGES_EXHAUSTED`.
 pub fn set_up(config: &SystemConfig, board: &Board) -> Result<(), Refused> {
     let mut system = lock()?;
-    system
-        .ledger
-        .set_up(config, board.hv, board.pool, board.pa_bits)?;
     let highest = config.ram.iter().map(|ram| ram.end().0).max().unwrap_or(0);
     let bits = u8::try_from(64 - highest.saturating_sub(1).leading_zeros()).unwrap_or(u8::MAX);
     let bits = bits.max(ROOT_BITS).min(board.pa_bits);
@@ -229,18 +239,16 @@ impl System {
         self.ledger
             .cpus_of(cell)
             .filter_map(|cpu| board().cpu(cpu))
-            .all(|cpu| {
-                cpu.is_idle()
-                    && matches!(
-                        cpu.state.load(Ordering::Acquire),
-                        cpu_state::PARKED | cpu_state::FIRMWARE
-                    )
-            })
+            .all(PerCpu::is_parked)
     }
 
     /// Tells the cell's running CPUs to stop.
     pub fn stop_cpus(&self, cell: CellId) {
         for cpu in self.ledger.cpus_of(cell).filter_map(|cpu| board().cpu(cpu)) {
+            // Only the lock's holder has firmware start a CPU, so this one stays off.
+            if cpu.state.load(Ordering::Acquire) == cpu_state::FIRMWARE {
+                continue;
+            }
             // Request before state: `run::start` does it the other way round, so one of the two sees the other.
             cpu.post(Request::Stop);
             sysreg::dsb_ish();

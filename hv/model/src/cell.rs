@@ -28,6 +28,8 @@ pub enum State {
     Stopping,
     /// Same, because of a fault.
     Failing,
+    /// Same, to start anew: the cell asked for it.
+    Restarting,
     /// Stopped by root or by itself.
     Stopped,
     /// Stopped by a fault.
@@ -48,7 +50,7 @@ impl State {
             Self::Loading => state::LOADING,
             Self::Loaded => state::LOADED,
             Self::Running => state::RUNNING,
-            Self::Stopping | Self::Failing => state::STOPPING,
+            Self::Stopping | Self::Failing | Self::Restarting => state::STOPPING,
             Self::Stopped => state::STOPPED,
             Self::Failed => state::FAILED,
             Self::Destroying => state::DESTROYING,
@@ -58,7 +60,7 @@ impl State {
 
     /// Tells whether its CPUs are on their way to be parked.
     pub const fn is_stopping(self) -> bool {
-        matches!(self, Self::Stopping | Self::Failing)
+        matches!(self, Self::Stopping | Self::Failing | Self::Restarting)
     }
 }
 
@@ -77,6 +79,8 @@ pub enum Request {
     Start,
     /// Root, or the cell itself by `SYSTEM_OFF`: stop. May be asked again while it stops.
     Stop,
+    /// The cell itself, by `SYSTEM_RESET`: stop, and start at the entry again, its RAM as it is.
+    Reset,
     /// All its CPUs are parked.
     Parked,
     /// It did what it must not: all its CPUs are to stop. May come from several of them.
@@ -91,13 +95,14 @@ pub enum Request {
 
 impl Request {
     /// Every request, for tests of all of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Create,
         Self::Zeroed,
         Self::Load,
         Self::Loaded,
         Self::Start,
         Self::Stop,
+        Self::Reset,
         Self::Parked,
         Self::Fault,
         Self::Destroy,
@@ -122,7 +127,14 @@ pub const fn next(state: State, request: Request) -> Result<State, Refused> {
         (State::Loaded, Request::Start) => Ok(State::Running),
         (State::Running, Request::Fault) => Ok(State::Failing),
         (State::Running, Request::Stop) => Ok(State::Stopping),
-        (State::Stopping | State::Failing, Request::Stop | Request::Fault) => Ok(state),
+        (State::Running, Request::Reset) => Ok(State::Restarting),
+        (State::Stopping | State::Failing, Request::Stop | Request::Fault | Request::Reset) => {
+            Ok(state)
+        }
+        (State::Restarting, Request::Reset) => Ok(state),
+        (State::Restarting, Request::Stop) => Ok(State::Stopping),
+        (State::Restarting, Request::Fault) => Ok(State::Failing),
+        (State::Restarting, Request::Parked) => Ok(State::Loaded),
         (State::Stopping, Request::Parked) => Ok(State::Stopped),
         (State::Failing, Request::Parked) => Ok(State::Failed),
         (
@@ -136,7 +148,12 @@ pub const fn next(state: State, request: Request) -> Result<State, Refused> {
         ) => Ok(State::Destroying),
         (State::Destroying, Request::Scrubbed) => Ok(State::Free),
         (
-            State::Creating | State::Running | State::Stopping | State::Failing | State::Destroying,
+            State::Creating
+            | State::Running
+            | State::Stopping
+            | State::Failing
+            | State::Restarting
+            | State::Destroying,
             Request::Silent,
         ) => Ok(State::Fenced),
         _ => Err(Refused::new(code::WRONG_STATE, state.number() as u64, 0)),

@@ -3,16 +3,16 @@
 use bulkhead_abi::code;
 use bulkhead_abi::info::state::NAMES;
 use bulkhead_model::cell::Request::{
-    Create, Destroy, Fault, Load, Loaded, Parked, Scrubbed, Silent, Start, Stop, Zeroed,
+    Create, Destroy, Fault, Load, Loaded, Parked, Reset, Scrubbed, Silent, Start, Stop, Zeroed,
 };
 use bulkhead_model::cell::State::{
-    Created, Creating, Destroying, Failed, Failing, Fenced, Free, Loading, Running, Stopped,
-    Stopping,
+    Created, Creating, Destroying, Failed, Failing, Fenced, Free, Loading, Restarting, Running,
+    Stopped, Stopping,
 };
 use bulkhead_model::cell::{Request, State, next};
 use bulkhead_model::refused::Refused;
 
-const STATES: [State; 12] = [
+const STATES: [State; 13] = [
     Free,
     Creating,
     Created,
@@ -21,6 +21,7 @@ const STATES: [State; 12] = [
     Running,
     Stopping,
     Failing,
+    Restarting,
     Stopped,
     Failed,
     Destroying,
@@ -28,7 +29,7 @@ const STATES: [State; 12] = [
 ];
 
 /// What each state answers to; everything else is refused.
-const ANSWERS: [(State, &[(Request, State)]); 12] = [
+const ANSWERS: [(State, &[(Request, State)]); 13] = [
     (Free, &[(Create, Creating)]),
     (Creating, &[(Zeroed, Created), (Silent, Fenced)]),
     (Created, &[(Load, Loading), (Destroy, Destroying)]),
@@ -46,12 +47,18 @@ const ANSWERS: [(State, &[(Request, State)]); 12] = [
     ),
     (
         Running,
-        &[(Stop, Stopping), (Fault, Failing), (Silent, Fenced)],
+        &[
+            (Stop, Stopping),
+            (Reset, Restarting),
+            (Fault, Failing),
+            (Silent, Fenced),
+        ],
     ),
     (
         Stopping,
         &[
             (Stop, Stopping),
+            (Reset, Stopping),
             (Parked, Stopped),
             (Fault, Stopping),
             (Silent, Fenced),
@@ -61,7 +68,18 @@ const ANSWERS: [(State, &[(Request, State)]); 12] = [
         Failing,
         &[
             (Stop, Failing),
+            (Reset, Failing),
             (Parked, Failed),
+            (Fault, Failing),
+            (Silent, Fenced),
+        ],
+    ),
+    (
+        Restarting,
+        &[
+            (Stop, Stopping),
+            (Reset, Restarting),
+            (Parked, State::Loaded),
             (Fault, Failing),
             (Silent, Fenced),
         ],
@@ -92,7 +110,7 @@ fn every_request_in_every_state_has_its_answer() {
 #[test]
 fn states_have_the_numbers_and_names_of_the_abi() {
     for state in STATES {
-        let name = if state == Failing {
+        let name = if matches!(state, Failing | Restarting) {
             "stopping".into()
         } else {
             format!("{state:?}").to_lowercase()
@@ -123,6 +141,7 @@ fn after(before: History, request: Request) -> Option<History> {
         Start => (after.is_image_whole, after.may_execute) = (false, true),
         Parked | Silent => after.may_execute = false,
         Create => after.is_zeroed = false,
+        Reset => after.is_image_whole = true,
         Fault | Stop | Destroy => {}
     }
     Some(after)
@@ -189,7 +208,7 @@ fn a_cell_executes_only_while_it_runs_or_is_being_stopped() {
         .filter(|history| history.may_execute)
     {
         assert!(
-            matches!(history.state, Running | Stopping | Failing),
+            matches!(history.state, Running | Stopping | Failing | Restarting),
             "{history:?}"
         );
     }
