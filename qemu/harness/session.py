@@ -180,9 +180,12 @@ class Session:
         try:
             match words:
                 case ["log", "on", name]:
-                    self._answer(self._log_on(name))
+                    self._answer(self._log_on(name, "log int"))
+                case ["log", "on", name, "instructions"]:
+                    # One in each block of translated code: so each has its line.
+                    self._answer(self._log_on(name, "one-insn-per-tb on", "log int,exec"))
                 case ["log", "off"]:
-                    self._answer(self._guest.monitor("log none").strip() or "ok")
+                    self._answer(self._monitor("log none", "one-insn-per-tb off"))
                 case ["uart1" | "uart1-new" as which, seconds, *pattern]:
                     if which == "uart1-new":
                         self._cell_text = ""
@@ -193,7 +196,7 @@ class Session:
         except (Ended, ValueError, re.error) as error:
             self._answer(str(error))
 
-    def _log_on(self, name):
+    def _log_on(self, name, *commands):
         folder = self._run.int_log
         if not folder:
             return "qemu/run was not given --int-log"
@@ -202,8 +205,11 @@ class Session:
         path = os.path.join(folder, f"{name}.log")
         if os.path.exists(path):
             return f"a log named {name} is there already"
-        problem = self._guest.monitor(f"logfile {path}") + self._guest.monitor("log int")
-        return problem.strip() or "ok"
+        return self._monitor(f"logfile {path}", *commands)
+
+    def _monitor(self, *commands):
+        """Returns `ok`, or what is wrong with these lines for QEMU's monitor."""
+        return "".join(map(self._guest.monitor, commands)).strip() or "ok"
 
 
 def tail(path, count=40):
