@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use critical_section::Mutex;
 use inmate_rt::gic::{Gic, Role, send_sgi};
 use inmate_rt::measure::{self, Filter};
-use inmate_rt::{IntId, Tree, cpu, exception, println};
+use inmate_rt::{IntId, Tree, cpu, exception, println, psci};
 
 use crate::tally::{ROUNDS, Tally, report, skip};
 use crate::windows::{self, COUNT};
@@ -23,11 +23,11 @@ const RECEIVER: usize = 1;
 
 /// For the receiver.
 static TREE: Mutex<Cell<Option<Tree>>> = Mutex::new(Cell::new(None));
-/// Interrupts that the receiver has had, with 1 for being ready.
+/// Interrupts that the receiver has had, and the times that it was ready for what comes next.
 static RECEIVED: AtomicU32 = AtomicU32::new(0);
 
 /// Measures and prints them.
-pub fn run(tree: &Tree, gic: &mut Gic) {
+pub fn measure(tree: &Tree, gic: &mut Gic) {
     gic.enable(TO_SELF);
     report("sgi_self", || measure::sgi_to_vector(sgi1r(TO_SELF, 0)));
     if tree.cpu_count() < 2 {
@@ -35,22 +35,41 @@ pub fn run(tree: &Tree, gic: &mut Gic) {
             .iter()
             .for_each(|name| skip(name, "the cell has one CPU"));
     }
-    critical_section::with(|section| TREE.borrow(section).set(Some(*tree)));
-    exception::set_handler(on_interrupt);
-    if let Err(error) = cpu::start(RECEIVER, receive) {
-        return println!("bench sgi_send skipped: CPU_ON: {error:?}");
+    match start_receiver(tree, receive_measuring) {
+        Ok(()) => {
+            report("sgi_send", || measure::send(sgi1r(UNWANTED, RECEIVER)));
+            send_and_wait(ROUNDS);
+            wait_for(1 + ROUNDS + 1);
+        }
+        Err(error) => println!("bench sgi_send skipped: CPU_ON: {error:?}"),
     }
-    wait_for(1);
-    report("sgi_send", || measure::send(sgi1r(UNWANTED, RECEIVER)));
-    send_and_wait(1..=ROUNDS);
-    windows::SGI.run(|| send_and_wait(ROUNDS + 1..=ROUNDS + COUNT));
 }
 
-/// Sends to the receiver until it has had so many.
-fn send_and_wait(rounds: core::ops::RangeInclusive<u32>) {
-    for round in rounds {
+/// Sends SGIs from CPU 0 to CPU 1 of the cell, and nothing else.
+pub fn run_window(tree: &Tree) {
+    exception::set_handler(on_interrupt);
+    if tree.cpu_count() < 2 {
+        return skip("window sgi", "the cell has one CPU");
+    }
+    match start_receiver(tree, receive) {
+        Ok(()) | Err(psci::Error::AlreadyOn) => windows::SGI.run(|| send_and_wait(COUNT)),
+        Err(error) => println!("bench window sgi skipped: CPU_ON: {error:?}"),
+    }
+}
+
+fn start_receiver(tree: &Tree, main: fn(usize) -> !) -> Result<(), psci::Error> {
+    critical_section::with(|section| TREE.borrow(section).set(Some(*tree)));
+    cpu::start(RECEIVER, main)?;
+    wait_for(1);
+    Ok(())
+}
+
+/// Sends so many, each after the one before has come.
+fn send_and_wait(count: u32) {
+    for _ in 0..count {
+        let received = RECEIVED.load(Ordering::Acquire);
         send_sgi(TO_OTHER, RECEIVER);
-        wait_for(round + 1);
+        wait_for(received + 1);
     }
 }
 
@@ -60,16 +79,25 @@ fn wait_for(received: u32) {
     }
 }
 
-/// What the receiver does: counts its rounds, then takes what comes.
+fn note_received() {
+    RECEIVED.fetch_add(1, Ordering::AcqRel);
+}
+
+/// What the receiver does: takes what comes.
 fn receive(_: usize) -> ! {
-    let tree =
-        critical_section::with(|section| TREE.borrow(section).get()).expect("set by the sender");
-    Gic::new(&tree, Role::Other).enable(TO_OTHER);
+    enable_in_receiver();
+    note_received();
+    serve()
+}
+
+/// Counts its rounds before.
+fn receive_measuring(_: usize) -> ! {
+    enable_in_receiver();
     measure::start(Filter::El2);
-    RECEIVED.store(1, Ordering::Release);
+    note_received();
     let el2 = Tally::of(|| {
         let count = measure::wait_to_vector();
-        RECEIVED.fetch_add(1, Ordering::AcqRel);
+        note_received();
         count
     });
     println!(
@@ -78,12 +106,23 @@ fn receive(_: usize) -> ! {
         el2.mode(),
         el2.mode()
     );
+    note_received();
+    serve()
+}
+
+fn enable_in_receiver() {
+    let tree =
+        critical_section::with(|section| TREE.borrow(section).get()).expect("set by the sender");
+    Gic::new(&tree, Role::Other).enable(TO_OTHER);
+}
+
+fn serve() -> ! {
     cpu::unmask_interrupts();
     cpu::idle()
 }
 
 fn on_interrupt(_: IntId) {
-    RECEIVED.fetch_add(1, Ordering::AcqRel);
+    note_received();
 }
 
 /// The value of ICC_SGI1R_EL1 for one CPU of the first cluster.
