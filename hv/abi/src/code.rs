@@ -103,6 +103,8 @@ codes! {
     INJECTED = 57,
     /// The hypervisor has panicked before; see its panic record.
     PANICKED = 58,
+    /// `ENTER_PREPARE` met an exception: a register that the system blob names does not answer. a: ESR_EL2, b: FAR_EL2.
+    PREPARE_EXCEPTION = 59,
     /// Module: Bulkhead is enabled already.
     ALREADY_ENABLED = 70,
     /// Module: Bulkhead is not enabled.

@@ -1,7 +1,8 @@
 //! The board as EL2 found it at enable: fixed until the next enable.
 
+use arrayvec::ArrayVec;
 use bulkhead_model::addr::{Hpa, Region};
-use bulkhead_model::blob::Conduit;
+use bulkhead_model::blob::{Conduit, MAX_GICRS};
 use bulkhead_model::id::{CpuId, Mpidr};
 use spin::Once;
 
@@ -20,8 +21,8 @@ pub struct Board {
     pub mailbox: Region<Hpa>,
     /// The distributor.
     pub gicd: Region<Hpa>,
-    /// The first region of redistributors; cells see theirs from here on.
-    pub gicr: Region<Hpa>,
+    /// The regions of redistributors; cells see theirs from the first one's base on.
+    pub gicrs: ArrayVec<Region<Hpa>, MAX_GICRS>,
     /// Bytes from one redistributor to the next: 2 frames of 64 KiB, or 4 with GICv4.
     pub gicr_stride: u64,
     /// How firmware is called.
@@ -59,6 +60,22 @@ impl Board {
     /// Their number, in records.
     pub fn cpu_count(&self) -> u32 {
         self.cpus().last().map_or(0, |cpu| cpu.id.number() + 1)
+    }
+
+    /// Base of the redistributor that has this address.
+    pub fn redistributor_at(&self, address: u64) -> Option<u64> {
+        let region = self
+            .gicrs
+            .iter()
+            .find(|region| region.contains(Hpa(address)))?;
+        let offset = address - region.base().0;
+        let gicr = address - offset % self.gicr_stride;
+        (gicr + self.gicr_stride <= region.end().0).then_some(gicr)
+    }
+
+    /// Where cells see their first redistributor.
+    pub fn first_redistributor(&self) -> u64 {
+        self.gicrs.first().map_or(0, |region| region.base().0)
     }
 
     /// The struct of one CPU.

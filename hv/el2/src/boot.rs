@@ -34,11 +34,13 @@ struct Boot {
     a: AtomicU64,
     b: AtomicU64,
     mpidrs: [AtomicU64; MAX_CPUS],
+    found: [AtomicU64; 8],
 }
 
 const _: () = assert!(core::mem::offset_of!(Boot, clean_end) == 32);
 const _: () = assert!(core::mem::offset_of!(Boot, code) == 56);
 const _: () = assert!(core::mem::offset_of!(Boot, mpidrs) == 80);
+const _: () = assert!(core::mem::offset_of!(Boot, found) == 336);
 const _: () = assert!(size_of::<Boot>() <= 1024);
 
 #[unsafe(no_mangle)]
@@ -54,6 +56,7 @@ static BOOT: Boot = Boot {
     a: AtomicU64::new(0),
     b: AtomicU64::new(0),
     mpidrs: [const { AtomicU64::new(0) }; MAX_CPUS],
+    found: [const { AtomicU64::new(0) }; 8],
 };
 
 /// The stack of `ENTER_PREPARE`.
@@ -91,6 +94,9 @@ extern "C" fn early(hv_base: u64, hv_size: u64) {
     BOOT.answer(first_tables(hv_base, hv_size).map(|()| (0, 0)));
 }
 
+/// Less than the 2 MiB of a block, bytes.
+const PART: u64 = 1 << 20;
+
 fn first_tables(hv_base: u64, hv_size: u64) -> Result<(), Refused> {
     let first = layout::image_end();
     let least = first - hv_base + MAILBOX_SIZE + PAGE_SIZE;
@@ -123,9 +129,15 @@ fn first_tables(hv_base: u64, hv_size: u64) -> Result<(), Refused> {
         (layout::data_start(), hv_base + hv_size, stage1_el2::DATA),
     ];
     for (start, end, attributes) in parts {
-        tables
-            .map(&mut pages, start, Hpa(start), end - start, attributes)
-            .map_err(too_small)?;
+        // In parts that fit in no block: the guard pages are taken out of it while EL2 runs on it.
+        let mut part = start;
+        while part < end {
+            let next = (part + PART).min(end) & !(PAGE_SIZE - 1);
+            tables
+                .map(&mut pages, part, Hpa(part), next - part, attributes)
+                .map_err(too_small)?;
+            part = next;
+        }
     }
     EL2_ROOT.store(root.0, Relaxed);
     BOOT.ttbr0.store(root.0, Relaxed);
@@ -303,7 +315,7 @@ fn set_board(
         mailbox: Region::pages(Hpa(layout::mailbox(hv.base().0, hv.size())), MAILBOX_SIZE)
             .unwrap_or(hv),
         gicd: config.gicd,
-        gicr,
+        gicrs: config.gicrs.clone(),
         gicr_stride: gic::redistributor_stride(gicr.base().0),
         psci: config.psci,
         pa_bits: pa_bits(),

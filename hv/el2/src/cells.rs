@@ -4,8 +4,9 @@
 //! again (`PENDING`).
 
 use aarch64_cpu::registers::{CNTFRQ_EL0, CNTPCT_EL0, Readable};
+use arrayvec::ArrayVec;
 use bulkhead_abi::enter::MAILBOX_SIZE;
-use bulkhead_abi::{PAGE_SIZE, code};
+use bulkhead_abi::{MAX_CPUS, PAGE_SIZE, code};
 use bulkhead_model::addr::{Gpa, Hpa, Region};
 use bulkhead_model::blob::{self, CellConfig};
 use bulkhead_model::cell::{Request as Event, State, next};
@@ -21,14 +22,16 @@ use crate::percpu::{PerCpu, Request};
 use crate::system::{self, System};
 use crate::{firmware, gate, gic, pages, power, sysreg};
 
-/// How long a cell's CPUs may take to stop, seconds. Then the cell is cut off.
+/// How long a cell's CPUs may take to stop, seconds. Then the cell is fenced.
 const STOP_SECONDS: u64 = 2;
+/// After so many of them it loses its memory: whatever it executes faults.
+const CUT_OFF_SECONDS: u64 = 1;
 
 /// `CELL_CREATE`: returns the id.
 ///
 /// # Errors
 /// Whatever the blob or the ledger refuses, `NO_SUCH_SPI`, `HV_PAGES_EXHAUSTED`.
-pub fn create(length: u64) -> Result<u64, Refused> {
+pub fn create(length: u64, caller: Mpidr) -> Result<u64, Refused> {
     let mut system = system::lock()?;
     if !system.is_enabled {
         return Err(Refused::new(code::NOT_ENABLED, 0, 0));
@@ -65,7 +68,8 @@ pub fn create(length: u64) -> Result<u64, Refused> {
     }
     let first = cpus(&system, id).next();
     if let Some(first) = first {
-        gic::hand_over(system.ledger.spis_of(id), first.mpidr);
+        let taken: ArrayVec<Mpidr, MAX_CPUS> = cpus(&system, id).map(|cpu| cpu.mpidr).collect();
+        gic::turn_away(system.ledger.spis_of(id), &taken, caller);
         let started = scrub(&mut system, id, first);
         if started.is_err() {
             release(&mut system, id, first.mpidr);
@@ -205,19 +209,31 @@ fn scrub(system: &mut System, id: CellId, first: &'static PerCpu) -> Result<(), 
     power::wake(first, Request::Scrub)
 }
 
+/// The cell's RAM, copied so that the lock is not held while it is worked on.
+fn ram(id: CellId) -> ArrayVec<Region<Hpa>, { blob::MAX_MEMORY }> {
+    let Ok(system) = system::lock() else {
+        return ArrayVec::new();
+    };
+    let memory = system
+        .ledger
+        .cell(id)
+        .into_iter()
+        .flat_map(|cell| &cell.memory);
+    memory.map(|window| window.hpa).collect()
+}
+
+/// On the cell's first CPU, before it starts: nothing of a former run is left in a cache, where it could be written back over
+/// what the new one writes while its caches are off (DDI 0487, "Mismatched memory attributes").
+pub fn flush_here(id: CellId) {
+    ram(id)
+        .iter()
+        .for_each(|region| sysreg::clean_to_poc(region.base().0, region.size()));
+}
+
 /// On the cell's first CPU: zeroes its RAM, then says so.
 pub fn scrub_here(cpu: &PerCpu) {
     let id = cpu.cell();
-    let regions: arrayvec::ArrayVec<Region<Hpa>, { blob::MAX_MEMORY }> = match system::lock() {
-        Ok(system) => system
-            .ledger
-            .cell(id)
-            .iter()
-            .flat_map(|cell| cell.memory.iter().map(|w| w.hpa))
-            .collect(),
-        Err(_) => return,
-    };
-    regions.into_iter().for_each(system::zero);
+    ram(id).into_iter().for_each(system::zero);
     let Ok(mut system) = system::lock() else {
         return;
     };
@@ -328,6 +344,8 @@ fn start_first(system: &mut System, id: CellId) -> Result<(), Refused> {
         .ok_or(Refused::new(code::NO_CPU, 0, 0))?;
     let before = system.cells[id.index()].state;
     system.advance(id, Event::Start)?;
+    // No interrupt is left active, pending or enabled by a former run.
+    gic::hand_over(system.ledger.spis_of(id), first.mpidr);
     let slot = &mut system.cells[id.index()];
     let (entry, argument) = (slot.entry, slot.argument);
     slot.fault = crate::info::NO_FAULT;
@@ -359,7 +377,7 @@ pub fn stop(id: u64) -> Result<u64, Refused> {
 pub fn begin_stop(system: &mut System, id: CellId, event: Event) -> Result<(), Refused> {
     let was = system.cells[id.index()].state;
     system.advance(id, event)?;
-    if !was.is_stopping() {
+    if system.cells[id.index()].state != was {
         system.cells[id.index()].stop_time = CNTPCT_EL0.get();
         system.stop_cpus(id);
         system.publish();
@@ -370,6 +388,11 @@ pub fn begin_stop(system: &mut System, id: CellId, event: Event) -> Result<(), R
 /// Notes that all CPUs of a cell that is being stopped are parked; starts it anew if it asked for that.
 pub fn settle(system: &mut System, id: CellId) -> Result<(), Refused> {
     cpus(system, id).for_each(|cpu| power::set(cpu, CpuPower::Off));
+    if core::mem::take(&mut system.cells[id.index()].is_cut_off)
+        && let Some(tables) = &system.cells[id.index()].tables
+    {
+        tables.restore_all(&mut system::memory_of(id, tables));
+    }
     system.advance(id, Event::Parked)?;
     if system.cells[id.index()].state == State::Loaded {
         defmt::info!("cell {=usize} restarts", id.index());
@@ -379,22 +402,32 @@ pub fn settle(system: &mut System, id: CellId) -> Result<(), Refused> {
     Ok(())
 }
 
+/// Takes all memory away from a cell's CPUs, until it has stopped.
+fn cut_off(system: &mut System, id: CellId) {
+    if let Some(tables) = &system.cells[id.index()].tables {
+        tables.revoke_all(&mut system::memory_of(id, tables));
+    }
+    system.cells[id.index()].is_cut_off = true;
+}
+
 /// Answers `PENDING` until they have; cuts the cell off when one does not in time.
 fn finish_stop(system: &mut System, id: CellId) -> Result<(), Refused> {
     if system.are_parked(id) {
         return settle(system, id);
     }
+    // A guest may have dodged the kick (its own CPUs reach each other's redistributors), or delayed it: once more.
+    system.stop_cpus(id);
     let waited = CNTPCT_EL0
         .get()
         .wrapping_sub(system.cells[id.index()].stop_time);
+    if waited >= CUT_OFF_SECONDS * CNTFRQ_EL0.get() && !system.cells[id.index()].is_cut_off {
+        // Whatever it executes next faults into EL2, where it finds the request.
+        cut_off(system, id);
+    }
     if waited < STOP_SECONDS * CNTFRQ_EL0.get() {
         return Err(pending(system, id));
     }
-    let silent = cpus(system, id)
-        .find(|cpu| cpu.state.load(Ordering::Acquire) == bulkhead_abi::info::cpu_state::GUEST);
-    if let Some(tables) = &system.cells[id.index()].tables {
-        tables.revoke_all(&mut system::memory_of(id, tables));
-    }
+    let silent = cpus(system, id).find(|cpu| !cpu.is_parked());
     system.advance(id, Event::Silent)?;
     system.publish();
     let mpidr = silent.map_or(0, |cpu| cpu.mpidr.get());
@@ -414,7 +447,7 @@ pub fn destroy(id: u64, caller: Mpidr) -> Result<u64, Refused> {
     let mut system = system::lock()?;
     let id = system.existing(id)?;
     match system.cells[id.index()].state {
-        State::Running => {
+        State::Running | State::Restarting => {
             begin_stop(&mut system, id, Event::Stop)?;
             return Err(pending(&system, id));
         }
@@ -423,6 +456,10 @@ pub fn destroy(id: u64, caller: Mpidr) -> Result<u64, Refused> {
             return Err(pending(&system, id));
         }
         State::Creating => return Err(pending(&system, id)),
+        State::Fenced if !system.are_parked(id) => {
+            let silent = pending(&system, id);
+            return Err(Refused::new(code::CPU_SILENT, silent.a, 0));
+        }
         State::Destroying => {}
         state => {
             next(state, Event::Destroy)?;
@@ -464,8 +501,7 @@ fn release(system: &mut System, id: CellId, caller: Mpidr) {
     if let Some(tables) = system.cells[id.index()].tables.take() {
         discard(system, id, &tables);
     }
-    let freed: arrayvec::ArrayVec<CpuId, { bulkhead_abi::MAX_CPUS }> =
-        system.ledger.cpus_of(id).collect();
+    let freed: ArrayVec<CpuId, MAX_CPUS> = system.ledger.cpus_of(id).collect();
     system.ledger.release(id);
     // SAFETY: the cell's CPUs are parked, as the caller checked; we hold the lock.
     unsafe { gate::update(&system.ledger, id) };
@@ -486,10 +522,10 @@ pub fn disable() -> Result<u64, Refused> {
     if cells != 0 {
         return Err(Refused::new(code::CELLS_EXIST, cells as u64, 0));
     }
-    system.is_enabled = false;
     if !firmware::take_back_parked_cpus() {
         return Err(Refused::new(code::PENDING, 0, 0));
     }
+    system.is_enabled = false;
     gic::disable_kicks(system.gicd_ctlr_found);
     Ok(0)
 }

@@ -7,15 +7,17 @@ use core::arch::asm;
 use aarch64_cpu::registers::{
     AFSR0_EL1, AFSR1_EL1, AMAIR_EL1, CNTHCTL_EL2, CNTKCTL_EL1, CNTP_CTL_EL0, CNTP_CVAL_EL0,
     CNTV_CTL_EL0, CNTV_CVAL_EL0, CNTVOFF_EL2, CONTEXTIDR_EL1, CPACR_EL1, CPTR_EL2, CSSELR_EL1,
-    ELR_EL1, ESR_EL1, FAR_EL1, HCR_EL2, ID_AA64DFR0_EL1, ID_AA64ISAR1_EL1, MAIR_EL1, MDCR_EL2,
-    MDSCR_EL1, MIDR_EL1, PAR_EL1, Readable, SCTLR_EL1, SP_EL0, SP_EL1, SPSR_EL1, TCR_EL1,
-    TPIDR_EL0, TPIDR_EL1, TPIDRRO_EL0, TTBR0_EL1, TTBR1_EL1, VBAR_EL1, VMPIDR_EL2, VTCR_EL2,
-    VTTBR_EL2, Writeable,
+    ELR_EL1, ESR_EL1, FAR_EL1, HCR_EL2, ID_AA64DFR0_EL1, ID_AA64ISAR1_EL1, ID_AA64MMFR0_EL1,
+    ID_AA64MMFR1_EL1, ID_AA64PFR0_EL1, MAIR_EL1, MDCR_EL2, MDSCR_EL1, MIDR_EL1, PAR_EL1, Readable,
+    SCTLR_EL1, SP_EL0, SP_EL1, SPSR_EL1, TCR_EL1, TPIDR_EL0, TPIDR_EL1, TPIDRRO_EL0, TTBR0_EL1,
+    TTBR1_EL1, VBAR_EL1, VMPIDR_EL2, VTCR_EL2, VTTBR_EL2, Writeable,
 };
 use bulkhead_model::id::CellId;
 
 use crate::percpu::{Cpu, Found, Frame};
-use crate::sysreg::{self, HstrEl2, IdIsar2, Vpidr};
+use crate::sysreg::{
+    self, HcrxEl2, Hdfgrtr, Hdfgwtr, Hfgitr, Hfgrtr, Hfgwtr, HstrEl2, IdIsar2, Vpidr, ZcrEl2,
+};
 
 /// SCTLR_EL1 at reset: RES1 bits of Armv8.0, MMU and caches off.
 const SCTLR_EL1_RESET: u64 = (3 << 28) | (3 << 22) | (1 << 20) | (1 << 11);
@@ -27,6 +29,11 @@ const MPIDR_RES1: u64 = 1 << 31;
 const CPTR_CELL: u64 = 0x33ff;
 /// MDCR_EL2.HPMN: all event counters belong to EL1.
 const MDCR_HPMN: u64 = 0x1f;
+
+/// MDCR_EL2.E2PB: the profiling buffer is EL1's, and its controls trap.
+const MDCR_E2PB_TRAP: u64 = 0b10 << 12;
+/// MDCR_EL2.E2TB: the same of the trace buffer.
+const MDCR_E2TB_TRAP: u64 = 0b10 << 24;
 
 /// Stage 2 of the cell that is entered.
 #[derive(Clone, Copy)]
@@ -49,6 +56,72 @@ pub fn note(found: &mut Found) {
     found.hstr = HstrEl2::get();
     found.vpidr = Vpidr::get();
     found.vmpidr = VMPIDR_EL2.get();
+}
+
+/// Whether this CPU has statistical profiling and a trace buffer.
+fn buffers() -> (bool, bool) {
+    let features = ID_AA64DFR0_EL1.get();
+    (features >> 32 & 0xf != 0, features >> 44 & 0xf != 0)
+}
+
+/// Stops what of EL1 goes on without instructions: timers, profiling, tracing. This CPU is to wait at EL2.
+pub fn quiesce() {
+    CNTP_CTL_EL0.set(0);
+    CNTV_CTL_EL0.set(0);
+    let (has_profiling, has_trace_buffer) = buffers();
+    sysreg::stop_profiling(has_profiling, has_trace_buffer);
+}
+
+/// Notes what Linux's EL2 set-up left in registers that not every CPU has.
+pub fn note_optional(found: &mut Found) {
+    if has_sve() {
+        found.zcr = ZcrEl2::get();
+    }
+    if has_hcrx() {
+        found.hcrx = HcrxEl2::get();
+    }
+    if has_fine_grained_traps() {
+        found.fgt = [
+            Hfgrtr::get(),
+            Hfgwtr::get(),
+            Hfgitr::get(),
+            Hdfgrtr::get(),
+            Hdfgwtr::get(),
+        ];
+    }
+}
+
+/// Sets them on a CPU that comes from firmware: its Linux starts at EL1 and cannot.
+pub fn set_optional(found: &Found) {
+    CPTR_EL2.set(found.cptr);
+    sysreg::isb();
+    if has_sve() {
+        ZcrEl2::set(found.zcr);
+    }
+    if has_hcrx() {
+        HcrxEl2::set(found.hcrx);
+    }
+    if has_fine_grained_traps() {
+        let [read, write, instructions, debug_read, debug_write] = found.fgt;
+        Hfgrtr::set(read);
+        Hfgwtr::set(write);
+        Hfgitr::set(instructions);
+        Hdfgrtr::set(debug_read);
+        Hdfgwtr::set(debug_write);
+    }
+    sysreg::isb();
+}
+
+fn has_sve() -> bool {
+    ID_AA64PFR0_EL1.get() >> 32 & 0xf != 0
+}
+
+fn has_hcrx() -> bool {
+    ID_AA64MMFR1_EL1.get() >> 40 & 0xf != 0
+}
+
+fn has_fine_grained_traps() -> bool {
+    ID_AA64MMFR0_EL1.get() >> 56 & 0xf != 0
 }
 
 /// Puts them back.
@@ -101,8 +174,11 @@ fn set_traps_for_cell(number: usize, stage2: Stage2) {
         + HCR_EL2::APK::SET;
     HCR_EL2.set(bits.value);
     CPTR_EL2.set(CPTR_CELL);
-    // The PMU and the debug registers are the cell's.
-    MDCR_EL2.set(MDCR_EL2.get() & MDCR_HPMN);
+    // The PMU and the debug registers are the cell's; profiling and trace buffers are nobody's.
+    let (has_profiling, has_trace_buffer) = buffers();
+    let spe = if has_profiling { MDCR_E2PB_TRAP } else { 0 };
+    let trbe = if has_trace_buffer { MDCR_E2TB_TRAP } else { 0 };
+    MDCR_EL2.set(MDCR_EL2.get() & MDCR_HPMN | spe | trbe);
     CNTVOFF_EL2.set(0);
     Vpidr::set(MIDR_EL1.get());
     VMPIDR_EL2.set(MPIDR_RES1 | number as u64);
@@ -164,12 +240,6 @@ fn reset_el1() {
     if has_pointer_authentication() {
         clear_pointer_keys();
     }
-}
-
-/// Keeps a CPU that waits at EL2 from being woken by its guest's timers.
-pub fn stop_timers() {
-    CNTP_CTL_EL0.set(0);
-    CNTV_CTL_EL0.set(0);
 }
 
 fn reset_timers() {

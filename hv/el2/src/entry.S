@@ -14,6 +14,7 @@
     .equ    BOOT_A, 64
     .equ    BOOT_B, 72
     .equ    BOOT_MPIDRS, 80
+    .equ    BOOT_FOUND, 336
 
     .equ    CPU_AREA_SHIFT, 15
     .equ    CPU_STRUCT, 0x7800
@@ -92,7 +93,12 @@ entry:
     bl      mmu_on
     adrp    x0, vectors
     add     x0, x0, :lo12:vectors
-    msr     vbar_el2, x0            // a bug in prepare is recorded; return_as_found puts the stub's back
+    msr     vbar_el2, x0            // return_as_found puts the stub's back
+    add     x0, x28, #BOOT_FOUND    // for prepare_exception
+    stp     x20, x21, [x0]
+    stp     x22, x23, [x0, #16]
+    stp     x24, x25, [x0, #32]
+    stp     x26, x27, [x0, #48]
     mov     x0, x19
     mov     x1, x29
     bl      prepare                 // with the MMU on; leaves its answer in BOOT
@@ -103,6 +109,21 @@ entry:
     bl      clean_to_poc
     ldr     x0, [x28, #BOOT_CODE]
 6:  ldp     x1, x2, [x28, #BOOT_A]
+    b       return_as_found
+
+// An exception while `prepare` runs, from vectors.S: what the blob names does not answer. Linux is told.
+    .global prepare_exception
+prepare_exception:
+    adrp    x3, BOOT
+    add     x3, x3, :lo12:BOOT
+    add     x3, x3, #BOOT_FOUND
+    ldp     x20, x21, [x3]
+    ldp     x22, x23, [x3, #16]
+    ldp     x24, x25, [x3, #32]
+    ldp     x26, x27, [x3, #48]
+    mov     x0, #-59                // PREPARE_EXCEPTION
+    mrs     x1, esr_el2
+    mrs     x2, far_el2
     b       return_as_found
 
 // Cleans and invalidates x0 .. x3 to the point of coherency. Destroys x4, x5.
@@ -187,6 +208,9 @@ find_cpu:
     .global entry_from_firmware
 entry_from_firmware:
     msr     daifset, #0xf
+    mov     x0, #(1 << 31)          // HCR_EL2.RW alone: its reset value is UNKNOWN, E2H decides what TCR_EL2 means
+    msr     hcr_el2, x0
+    isb
     bl      mmu_on
     bl      find_cpu
     cbz     x8, 1f

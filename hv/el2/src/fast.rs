@@ -27,7 +27,7 @@ const EC_DATA_ABORT: u64 = 0x24;
 /// Serves a trap if it is a hot one; from vectors.S. Returns 0 when it is not: nothing was changed.
 #[unsafe(no_mangle)]
 extern "C" fn fast_trap(cpu: &'static PerCpu, esr: u64, scratch: &mut Scratch) -> u64 {
-    let served = match esr >> 26 {
+    let served = match esr >> 26 & 0x3f {
         EC_HVC => hypercall(cpu, esr, scratch),
         EC_SMC => firmware_call(cpu, esr, scratch),
         EC_SYSREG => sgi(cpu, esr, scratch),
@@ -81,6 +81,9 @@ fn data_abort(cpu: &PerCpu, esr: u64, scratch: &mut Scratch) -> bool {
     let Some(register) = scratch.x.get_mut(usize::from(access.register)) else {
         return false;
     };
+    if SPSR_EL2.get() & handle::PSTATE_AARCH32 != 0 {
+        return false;
+    }
     let write = access.is_write.then(|| access.truncate(*register));
     match vgic::access(
         cpu,

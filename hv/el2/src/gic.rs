@@ -16,7 +16,8 @@ use crate::board::board;
 use crate::mmio;
 use crate::percpu::{Found, PerCpu};
 use crate::sysreg::{
-    self, IccAp0r0, IccAp1r0, IccBpr0, IccBpr1, IccEoir0, IccIar0, IccIgrpen0, IccIgrpen1, IccPmr,
+    self, IccAp0r0, IccAp1r0, IccAp1r1, IccAp1r2, IccAp1r3, IccBpr0, IccBpr1, IccEoir0, IccIar0,
+    IccIgrpen0, IccIgrpen1, IccPmr,
 };
 use crate::sysreg::{IccCtlr, IccSgi0r};
 
@@ -40,6 +41,9 @@ const GICD_PIDR2: u64 = 0xffe8;
 const GICR_CTLR: u64 = 0x0;
 const GICR_CTLR_ENABLE_LPIS: u32 = 1;
 const GICR_CTLR_RWP: u32 = 1 << 3;
+const GICR_WAKER: u64 = 0x14;
+const GICR_WAKER_PROCESSOR_SLEEP: u32 = 1 << 1;
+const GICR_WAKER_CHILDREN_ASLEEP: u32 = 1 << 2;
 const GICR_TYPER: u64 = 0x8;
 const GICR_TYPER_VLPIS: u64 = 1 << 1;
 const GICR_TYPER_LAST: u64 = 1 << 4;
@@ -213,7 +217,8 @@ pub fn kick(target: &PerCpu) {
 /// Acknowledges the kick that brought this CPU here, and makes the SGI a Group 1 interrupt again.
 pub fn take_kick(cpu: &PerCpu) {
     let intid = IccIar0::get();
-    if intid < 16 {
+    // 1020 to 1023 are no interrupts (IHI 0069, "INTIDs"); any other is ended, or its priority blocks all for good.
+    if intid < 1020 {
         IccEoir0::set(intid);
     }
     gicr_write(cpu.gicr, GICR_IGROUPR0, u32::MAX);
@@ -288,12 +293,25 @@ pub fn reset_interface(for_root: bool) {
     IccPmr::set(if for_root { 0xff } else { LEAST_PMR });
     IccCtlr::set(0);
     IccAp0r0::set(0);
-    IccAp1r0::set(0);
+    clear_active_priorities();
     IccBpr0::set(0);
     IccBpr1::set(0);
     ICH_VMCR_EL2.set(0);
     ICH_HCR_EL2.set(if for_root { 0 } else { ICH_HCR_TC });
     sysreg::isb();
+}
+
+/// Group 1's; how many registers there are depends on the priority bits (IHI 0069, `ICC_AP1R<n>_EL1`).
+fn clear_active_priorities() {
+    let priority_bits = (IccCtlr::get() >> 8 & 7) + 1;
+    IccAp1r0::set(0);
+    if priority_bits >= 6 {
+        IccAp1r1::set(0);
+    }
+    if priority_bits >= 7 {
+        IccAp1r2::set(0);
+        IccAp1r3::set(0);
+    }
 }
 
 /// Leaves this CPU's interface with nothing enabled and no kick pending: it waits at EL2.
@@ -307,6 +325,13 @@ pub fn quiet_interface(cpu: &PerCpu) {
 /// group 1, level-sensitive PPIs, priorities in the middle; root's LPIs stay out of other cells.
 pub fn prepare_redistributor(cpu: &PerCpu, for_root: bool) {
     let gicr = cpu.gicr;
+    // Awake, whatever the former owner wrote (IHI 0069, `GICR_WAKER`): asleep it would forward no kick.
+    gicr_write(
+        gicr,
+        GICR_WAKER,
+        gicr_read(gicr, GICR_WAKER) & !GICR_WAKER_PROCESSOR_SLEEP,
+    );
+    wait_until(|| gicr_read(gicr, GICR_WAKER) & GICR_WAKER_CHILDREN_ASLEEP == 0);
     if for_root {
         start_lpis(cpu);
     } else {
@@ -378,6 +403,21 @@ pub fn hand_over(spis: &SpiSet, target: Mpidr) {
         };
     }
     sysreg::dsb_sy();
+}
+
+/// Takes root's SPIs away from CPUs that go to a cell: those that `spis` lacks and that go to one of `cpus`, or to any CPU, go
+/// to `target` from now on.
+pub fn turn_away(spis: &SpiSet, cpus: &[Mpidr], target: Mpidr) {
+    const ANY_CPU: u64 = 1 << 31;
+    for spi in (32..intid_limit())
+        .filter_map(Spi::new)
+        .filter(|spi| !spis.contains(*spi))
+    {
+        let route_now = read_route(spi);
+        if route_now & ANY_CPU != 0 || cpus.contains(&Mpidr::from_bits(route_now)) {
+            route(spi, target.get());
+        }
+    }
 }
 
 /// Writes GICD_IROUTER of an SPI.

@@ -12,7 +12,7 @@ use bulkhead_model::id::CellId;
 use bulkhead_model::psci::Call;
 use bulkhead_model::smccc::{self, Conduit, Route};
 use bulkhead_model::trap::{
-    DataAbort, Injection, InstructionAbort, Interrupted, Syndrome, Trap, ipa_from,
+    DataAbort, FaultStatus, Injection, InstructionAbort, Interrupted, Syndrome, Trap, ipa_from,
 };
 
 use crate::guest::Exit;
@@ -126,14 +126,15 @@ fn call(cpu: &mut Cpu, conduit: Conduit, imm: u16) -> Outcome {
 }
 
 fn data_abort(cpu: &mut Cpu, abort: DataAbort) -> Outcome {
+    if abort.status == FaultStatus::TlbConflict {
+        return forget_translations();
+    }
     let far = FAR_EL2.get();
-    let ipa = if abort.has_ipa() {
-        Some(ipa_from(HPFAR_EL2.get(), far))
-    } else {
-        translate(far)
-    };
+    let ipa = abort.has_ipa().then(|| ipa_from(HPFAR_EL2.get(), far));
     let mut undecodable = false;
-    if let (Some(ipa), false) = (ipa, abort.on_table_walk) {
+    // AArch32 has instructions of two lengths and conditional ones: nothing of it is emulated.
+    let is_aarch64 = cpu.frame.spsr & PSTATE_AARCH32 == 0;
+    if let (Some(ipa), false, true) = (ipa, abort.on_table_walk, is_aarch64) {
         match abort.access {
             Some(access) => {
                 let value = cpu
@@ -175,14 +176,19 @@ fn data_abort(cpu: &mut Cpu, abort: DataAbort) -> Outcome {
 }
 
 fn instruction_abort(cpu: &mut Cpu, abort: InstructionAbort) -> Outcome {
+    if abort.status == FaultStatus::TlbConflict {
+        return forget_translations();
+    }
     let far = FAR_EL2.get();
-    let ipa = if abort.has_ipa() {
-        Some(ipa_from(HPFAR_EL2.get(), far))
-    } else {
-        translate(far)
-    };
+    let ipa = abort.has_ipa().then(|| ipa_from(HPFAR_EL2.get(), far));
     let far = abort.far_valid.then_some(far);
     stage2_fault(cpu, fault::FETCH, ipa, Injection::InstructionAbort { far })
+}
+
+/// A TLB that holds two entries for an address is emptied, and the access made again (DDI 0487, "TLB conflict aborts").
+fn forget_translations() -> Outcome {
+    sysreg::tlbi_all_el1_local();
+    Outcome::Resume
 }
 
 /// A cell stops. Root retries when the entry is valid by now (it was being replaced), else gets an external abort.
@@ -210,12 +216,8 @@ fn stage2_fault(cpu: &mut Cpu, kind: u32, ipa: Option<Gpa>, injection: Injection
     inject(cpu, injection)
 }
 
-/// Guest physical address of a virtual one by the guest's stage 1, where the syndrome gives none.
-fn translate(far: u64) -> Option<Gpa> {
-    let par = sysreg::at_s1e1r(far);
-    (par & 1 == 0).then_some(Gpa(par & 0x000f_ffff_ffff_f000 | far & 0xfff))
-}
-
+/// PSTATE: the exception came from AArch32.
+pub const PSTATE_AARCH32: u64 = 1 << 4;
 /// PSTATE bits that an executed instruction clears: SS (a step is done) and BTYPE (DDI 0487, `SPSR_EL2`).
 pub const AFTER_INSTRUCTION: u64 = 1 << 21 | 0b11 << 10;
 

@@ -57,7 +57,7 @@ pub fn serve(cpu: &mut Cpu, function: u32) -> Outcome {
             Ok(()) => return Outcome::Leave,
             Err(refused) => Err(refused),
         },
-        call::CELL_CREATE => cells::create(x1),
+        call::CELL_CREATE => cells::create(x1, cpu.shared.mpidr),
         call::CELL_LOAD => cells::load(x1, x2, x3),
         call::CELL_LOADED => cells::loaded(x1, x2, x3),
         call::CELL_START => cells::start(x1),

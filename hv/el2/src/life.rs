@@ -1,6 +1,6 @@
 //! A CPU comes under Bulkhead and leaves it: from Linux, or from firmware.
 
-use aarch64_cpu::registers::{ICC_SRE_EL2, VBAR_EL2, Writeable};
+use aarch64_cpu::registers::{ICC_SRE_EL2, MIDR_EL1, MPIDR_EL1, Readable, VBAR_EL2, Writeable};
 use bulkhead_abi::enter::inject;
 use bulkhead_abi::info::cpu_state;
 use bulkhead_model::id::CellId;
@@ -45,6 +45,7 @@ fn join(cpu: &mut Cpu) -> Result<(), Refused> {
     let stage2 = system::lock()?.stage2(CellId::ROOT);
     let stage2 = stage2.ok_or(Refused::new(bulkhead_abi::code::NOT_ENABLED, 0, 0))?;
     context::note(cpu.found);
+    context::note_optional(cpu.found);
     gic::note_interface(cpu.found)?;
     VBAR_EL2.set(guest::vectors_address());
     context::set_traps_for_root(cpu.found, stage2);
@@ -86,7 +87,9 @@ extern "C" fn arrive_cpu(shared: &'static PerCpu) -> ! {
     let cpu = unsafe { Cpu::claim(shared) };
     if let Some(found) = FOUND.get() {
         *cpu.found = *found;
-        cpu.found.vmpidr = shared.mpidr.get() | 1 << 31;
+        cpu.found.vpidr = MIDR_EL1.get();
+        cpu.found.vmpidr = MPIDR_EL1.get();
+        context::set_optional(cpu.found);
     }
     VBAR_EL2.set(guest::vectors_address());
     ICC_SRE_EL2.set(0xf);

@@ -51,6 +51,9 @@ pub struct Found {
     pub icc_pmr: u64,
     pub icc_ctlr: u64,
     pub icc_igrpen0: u64,
+    pub zcr: u64,
+    pub hcrx: u64,
+    pub fgt: [u64; 5],
 }
 
 /// One CPU, as all CPUs see it.

@@ -65,6 +65,9 @@ fn start(cpu: &mut Cpu) {
     let Some((number, stage2)) = found else {
         return;
     };
+    if cell != CellId::ROOT && number == 0 {
+        cells::flush_here(cell);
+    }
     gic::prepare_redistributor(cpu.shared, cell == CellId::ROOT);
     gic::reset_interface(cell == CellId::ROOT);
     let entry = cpu.shared.entry.load(Ordering::Relaxed);
@@ -79,7 +82,7 @@ fn start(cpu: &mut Cpu) {
 /// Stops whatever runs here and waits at EL2.
 fn park(cpu: &Cpu) {
     gic::quiet_interface(cpu.shared);
-    context::stop_timers();
+    context::quiesce();
     power::set(cpu.shared, CpuPower::Off);
     cpu.shared.set_state(cpu_state::PARKED);
     settle(cpu.shared.cell());

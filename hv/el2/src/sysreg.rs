@@ -4,7 +4,7 @@
 
 use core::arch::asm;
 
-use aarch64_cpu::registers::{PAR_EL1, Readable, VTTBR_EL2, Writeable};
+use aarch64_cpu::registers::{Readable, VTTBR_EL2, Writeable};
 
 macro_rules! registers {
     ($($(#[$doc:meta])* $name:ident = $encoding:literal ($($access:ident)*),)*) => {
@@ -66,6 +66,26 @@ registers! {
     IccSgi1r = "s3_0_c12_c11_5" (set),
     /// System register enable, EL1 (`ICC_SRE_EL1`).
     IccSreEl1 = "s3_0_c12_c12_5" (set),
+    /// Group 1 active priorities of interfaces with 6 or 7 priority bits (`ICC_AP1R1_EL1`).
+    IccAp1r1 = "s3_0_c12_c9_1" (set),
+    /// Same (`ICC_AP1R2_EL1`), 7 bits.
+    IccAp1r2 = "s3_0_c12_c9_2" (set),
+    /// Same (`ICC_AP1R3_EL1`), 7 bits.
+    IccAp1r3 = "s3_0_c12_c9_3" (set),
+    /// SVE vector length (`ZCR_EL2`).
+    ZcrEl2 = "s3_4_c1_c2_0" (get set),
+    /// Extended configuration (`HCRX_EL2`).
+    HcrxEl2 = "s3_4_c1_c2_2" (get set),
+    /// Fine-grained traps (`HFGRTR_EL2`).
+    Hfgrtr = "s3_4_c1_c1_4" (get set),
+    /// Fine-grained traps (`HFGWTR_EL2`).
+    Hfgwtr = "s3_4_c1_c1_5" (get set),
+    /// Fine-grained traps (`HFGITR_EL2`).
+    Hfgitr = "s3_4_c1_c1_6" (get set),
+    /// Fine-grained traps (`HDFGRTR_EL2`).
+    Hdfgrtr = "s3_4_c3_c1_4" (get set),
+    /// Fine-grained traps (`HDFGWTR_EL2`).
+    Hdfgwtr = "s3_4_c3_c1_5" (get set),
     /// Instruction set features (`ID_AA64ISAR2_EL1`).
     IdIsar2 = "s3_0_c0_c6_2" (get),
     /// Cache type (`CTR_EL0`).
@@ -158,18 +178,6 @@ pub fn tlbi_el2(address: u64) {
     }
 }
 
-/// Translates a guest virtual address by the guest's stage 1 (reading); returns `PAR_EL1`.
-///
-/// The guest's own PAR_EL1 is kept.
-pub fn at_s1e1r(address: u64) -> u64 {
-    let saved = PAR_EL1.get();
-    // SAFETY: an address translation has no effect but on PAR_EL1.
-    unsafe { asm!("at s1e1r, {}", "isb", in(reg) address, options(nostack, preserves_flags)) };
-    let result = PAR_EL1.get();
-    PAR_EL1.set(saved);
-    result
-}
-
 /// Cleans and invalidates `size` bytes of data cache to the point of coherency, then completes it.
 pub fn clean_to_poc(base: u64, size: u64) {
     let line = 4u64 << ((CtrEl0::get() >> 16) & 0xf);
@@ -180,6 +188,39 @@ pub fn clean_to_poc(base: u64, size: u64) {
         address += line;
     }
     dsb_sy();
+}
+
+/// Stops statistical profiling and the trace buffer of EL1, where there are any: their buffers are addresses in somebody's
+/// translation regime (DDI 0487, `MDCR_EL2.E2PB`, `MDCR_EL2.E2TB`).
+pub fn stop_profiling(has_profiling: bool, has_trace_buffer: bool) {
+    if has_profiling {
+        // SAFETY: the registers exist. PMSCR_EL1 off, what is under way is written (psb csync), then PMBLIMITR_EL1 off.
+        unsafe {
+            asm!(
+                "msr s3_0_c9_c9_0, xzr",
+                "isb",
+                "hint #17",
+                "dsb nsh",
+                "msr s3_0_c9_c10_0, xzr",
+                "isb",
+                options(nostack)
+            );
+        }
+    }
+    if has_trace_buffer {
+        // SAFETY: the registers exist. TRFCR_EL1 off, tsb csync, then TRBLIMITR_EL1 off.
+        unsafe {
+            asm!(
+                "msr s3_0_c1_c2_1, xzr",
+                "isb",
+                "hint #18",
+                "dsb nsh",
+                "msr s3_0_c9_c11_0, xzr",
+                "isb",
+                options(nostack)
+            );
+        }
+    }
 }
 
 /// Makes this CPU forget all fetched instructions, after data was written as code.

@@ -11,7 +11,8 @@ use bulkhead_model::id::CellId;
 use bulkhead_model::ledger::Ledger;
 use bulkhead_model::paging::{Tables, root_pages, stage2};
 use bulkhead_model::refused::Refused;
-use core::sync::atomic::Ordering;
+use core::ops::{Deref, DerefMut};
+use core::sync::atomic::{AtomicU32, Ordering};
 use spin::mutex::{SpinMutex, SpinMutexGuard};
 
 use crate::board::{Board, board};
@@ -42,6 +43,8 @@ pub struct Cell {
     pub is_scrubbed: bool,
     /// Root asked for the stop that is under way or done, and has not been answered.
     pub root_stops: bool,
+    /// Its start-level entries are invalid while it is being stopped.
+    pub is_cut_off: bool,
     /// When it was told to stop, counter ticks.
     pub stop_time: u64,
     /// Cells that had this slot.
@@ -59,6 +62,7 @@ impl Cell {
         argument: 0,
         is_scrubbed: false,
         root_stops: false,
+        is_cut_off: false,
         stop_time: 0,
         generation: 0,
         fault: info::NO_FAULT,
@@ -84,14 +88,44 @@ static SYSTEM: SpinMutex<System> = SpinMutex::new(System {
     gicd_ctlr_found: 0,
 });
 
-/// Takes the lock.
+/// The queue before the lock: first come, first served, so that no guest keeps another one waiting in EL2.
+static NEXT_TICKET: AtomicU32 = AtomicU32::new(0);
+static NOW_SERVING: AtomicU32 = AtomicU32::new(0);
+
+/// The lock, held.
+pub struct Guard(SpinMutexGuard<'static, System>);
+
+impl Deref for Guard {
+    type Target = System;
+    fn deref(&self) -> &System {
+        &self.0
+    }
+}
+
+impl DerefMut for Guard {
+    fn deref_mut(&mut self) -> &mut System {
+        &mut self.0
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // The next one in the queue may try now, and finds the lock free a moment later.
+        NOW_SERVING.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// Takes the lock, in turn.
 ///
 /// # Errors
 /// `PANICKED`, when the CPU that holds it may never come back.
-pub fn lock() -> Result<SpinMutexGuard<'static, System>, Refused> {
+pub fn lock() -> Result<Guard, Refused> {
+    let ticket = NEXT_TICKET.fetch_add(1, Ordering::Relaxed);
     loop {
-        if let Some(system) = SYSTEM.try_lock() {
-            return Ok(system);
+        if NOW_SERVING.load(Ordering::Acquire) == ticket
+            && let Some(system) = SYSTEM.try_lock()
+        {
+            return Ok(Guard(system));
         }
         if PANICKED.load(Ordering::Acquire) {
             return Err(Refused::new(code::PANICKED, 0, 0));

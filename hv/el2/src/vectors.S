@@ -155,6 +155,6 @@ enter_guest:
 // A bug of ours: forget the stack we came on, keep the evidence, never come back.
 exception_at_el2:
     mrs     x0, tpidr_el2
-    cbz     x0, 1f
+    cbz     x0, prepare_exception
     mov     sp, x0
-1:  b       bug_exception
+    b       bug_exception

@@ -42,12 +42,10 @@ pub fn access(cpu: &PerCpu, ipa: Gpa, size: u8, write: Option<u64>) -> Answer {
 pub fn is_ours(cpu: &PerCpu, ipa: Gpa) -> bool {
     let board = board();
     let is_redistributor = if cpu.cell() == CellId::ROOT {
-        board
-            .cpus()
-            .any(|other| (other.gicr..other.gicr + board.gicr_stride).contains(&ipa.0))
+        board.redistributor_at(ipa.0).is_some()
     } else {
         let count = u64::from(gate::of(cpu.cell()).members().count_ones());
-        let base = board.gicr.base().0;
+        let base = board.first_redistributor();
         (base..base + count * CELL_STRIDE).contains(&ipa.0)
     };
     is_redistributor || board.gicd.contains(Hpa(ipa.0))
@@ -67,30 +65,27 @@ fn distributor(cpu: &PerCpu, offset: u64, size: u8, write: Option<u64>) -> u64 {
     )
 }
 
-/// Root sees all redistributors where they are.
+/// Root sees all redistributors where they are, those of CPUs that nobody has too: Linux walks over them.
 fn roots_redistributor(cpu: &PerCpu, ipa: u64, size: u8, write: Option<u64>) -> Answer {
-    let stride = board().gicr_stride;
-    let slot = board()
-        .cpus()
-        .find(|other| (other.gicr..other.gicr + stride).contains(&ipa));
-    let Some(target) = slot else {
+    let Some(gicr) = board().redistributor_at(ipa) else {
         return Answer::NotOurs;
     };
     info::count_exit(cpu.id, exit::GICR);
+    let target = board().cpus().find(|other| other.gicr == gicr);
     let view = RedistView {
-        is_own: target.cell() == CellId::ROOT,
+        is_own: target.is_some_and(|target| target.cell() == CellId::ROOT),
         is_root: true,
         virtual_affinity: 0,
         number: 0,
         is_last: false,
     };
-    let action = gicr_access(ipa - target.gicr, size, write, &view);
-    Answer::Done(perform(cpu, gate::of(CellId::ROOT), target.gicr, action))
+    let action = gicr_access(ipa - gicr, size, write, &view);
+    Answer::Done(perform(cpu, gate::of(CellId::ROOT), gicr, action))
 }
 
 /// A cell sees its own, one after the other, from the place of the first.
 fn cells_redistributor(cpu: &PerCpu, ipa: u64, size: u8, write: Option<u64>) -> Answer {
-    let Some(offset) = ipa.checked_sub(board().gicr.base().0) else {
+    let Some(offset) = ipa.checked_sub(board().first_redistributor()) else {
         return Answer::NotOurs;
     };
     let gate = gate::of(cpu.cell());

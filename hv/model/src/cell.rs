@@ -36,7 +36,7 @@ pub enum State {
     Failed,
     /// Its RAM is being zeroed before it goes.
     Destroying,
-    /// Cut off for ever.
+    /// A CPU did not answer in time: cut off from all memory. Can be destroyed should it park after all.
     Fenced,
 }
 
@@ -143,6 +143,7 @@ pub const fn next(state: State, request: Request) -> Result<State, Refused> {
             | State::Loaded
             | State::Stopped
             | State::Failed
+            | State::Fenced
             | State::Destroying,
             Request::Destroy,
         ) => Ok(State::Destroying),

@@ -181,13 +181,23 @@ impl Tables {
     }
 
     /// Makes all start-level entries invalid but keeps what they point to for [`Self::free_all`]: whoever runs on this
-    /// tree faults at its next access. Neither `map` nor `unmap` may follow.
+    /// tree faults at its next access. Neither `map` nor `unmap` may follow before [`Self::restore_all`].
     pub fn revoke_all<M: TableMemory>(&self, mem: &mut M) {
         for index in 0..self.root_entries() {
             let entry = mem.read(self.root, index);
             mem.write(self.root, index, entry & !descriptor::VALID);
         }
         mem.invalidate(0, 1 << self.input_bits);
+    }
+
+    /// Undoes [`Self::revoke_all`]. Nobody runs on this tree meanwhile.
+    pub fn restore_all<M: TableMemory>(&self, mem: &mut M) {
+        for index in 0..self.root_entries() {
+            let entry = mem.read(self.root, index);
+            if entry != 0 {
+                mem.write(self.root, index, entry | descriptor::VALID);
+            }
+        }
     }
 
     /// Frees all tables but the start-level one, which is then empty. Nobody may run on this tree any more.

@@ -244,6 +244,10 @@ impl Refused {
                 f,
                 "the hypervisor has met a bug of its own: `bulkhead log` shows it; reboot"
             ),
+            code::PREPARE_EXCEPTION => write!(
+                f,
+                "nothing answers at {b:#x} (ESR_EL2 {a:#x}): the board's device tree names registers that are not there"
+            ),
             _ => self.fmt_module(f),
         }
     }

@@ -108,6 +108,12 @@ impl Function {
     pub const fn is_psci(self) -> bool {
         self.0 & !(Self::SIXTY_FOUR | 0x1f) == 0x8400_0000
     }
+
+    /// Software delegated exceptions (DEN 0054): firmware would enter EL2, ours, at an address of root's.
+    #[must_use]
+    pub const fn is_sdei(self) -> bool {
+        self.0 & !(Self::SIXTY_FOUR | 0x1f) == 0x8400_0020
+    }
 }
 
 /// Who answers a call.
@@ -129,6 +135,7 @@ pub const fn route(caller: CellId, conduit: Conduit, imm: u16, x0: u64, argument
     let function = Function::new(x0);
     let is_root = caller.index() == CellId::ROOT.index();
     match (conduit, function.service()) {
+        (Conduit::Smc, _) if is_root && function.is_sdei() => Route::Return(NOT_SUPPORTED),
         (Conduit::Smc, _) if is_root && !function.is_psci() => Route::Firmware,
         _ if imm != 0 => Route::Return(NOT_SUPPORTED),
         _ if function.is_psci() => Route::Psci,

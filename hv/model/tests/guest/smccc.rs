@@ -37,7 +37,7 @@ fn roots_other_smcs_are_firmwares_whatever_they_are() {
         0x8000_0000, // SMCCC_VERSION
         0x8000_8000, // SMCCC_ARCH_WORKAROUND_1
         0x8400_0050, // TRNG_VERSION
-        0x8400_0020, // behind PSCI: SDEI
+        0x8400_0040, // behind SDEI
         0xc200_0001, // SiP
         0xc600_4200, // ours, but by SMC
         0x3200_0000, // OP-TEE, yielding
@@ -52,6 +52,14 @@ fn roots_other_smcs_are_firmwares_whatever_they_are() {
             matches!(for_cell, Route::Return(_)),
             "{id:#x}: {for_cell:?}"
         );
+    }
+}
+
+#[test]
+fn nobody_has_firmware_call_back_into_el2() {
+    for id in [0x8400_0020_u64, 0xc400_0021, 0xc400_003f] {
+        assert_eq!(route(ROOT, SMC, 0, id, 0), NO, "{id:#x}");
+        assert_eq!(route(cell(), SMC, 0, id, 0), NO, "{id:#x}");
     }
 }
 
@@ -97,9 +105,10 @@ fn any_value_is_answered() {
             for caller in [ROOT, cell()] {
                 for conduit in [SMC, HVC] {
                     let answer = route(caller, conduit, 0, id, 0);
+                    let is_sdei = Function::new(id).is_sdei();
                     assert_eq!(
                         answer == Route::Firmware,
-                        caller == ROOT && conduit == SMC && answer != Route::Psci
+                        caller == ROOT && conduit == SMC && answer != Route::Psci && !is_sdei
                     );
                 }
             }
