@@ -50,9 +50,9 @@ pub struct Memory {
     /// Memory for cells, taken from Linux; a reserved `bulkhead,memory` node is used whole instead
     #[arg(long = "memory", value_name = "SIZE", value_parser = size)]
     pub pool: Option<u64>,
-    /// Memory for the hypervisor itself
-    #[arg(long = "hv-memory", value_name = "SIZE", default_value = "512K", value_parser = size)]
-    pub hv: u64,
+    /// Memory for the hypervisor itself; unless said, as much as the board's CPUs need (512K for 4)
+    #[arg(long = "hv-memory", value_name = "SIZE", value_parser = size)]
+    pub hv: Option<u64>,
 }
 
 /// Arguments of `enable`.

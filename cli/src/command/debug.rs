@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use bulkhead_abi::MAX_CPUS;
 use bulkhead_model::blob::{CellConfig, MAX_SIZE};
 use serde_json::json;
 
@@ -60,7 +61,7 @@ pub fn run(context: &Context, debug: Debug) -> Result<Report, Error> {
             enable::send(
                 &device,
                 &read(&file)?,
-                enable::request(&device.status()?, memory)?,
+                enable::request(&device.status()?, memory, MAX_CPUS)?,
             )?;
             Ok(done())
         }

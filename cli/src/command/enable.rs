@@ -20,6 +20,11 @@ use crate::report::{Bytes, Report};
 /// Memory for cells that is taken from Linux unless said otherwise, bytes.
 const DEFAULT_POOL: u64 = 64 << 20;
 
+/// Memory for the hypervisor unless said otherwise, bytes: image, tables and some cells, and each CPU's stack and log ring.
+pub(super) const fn hv_size(cpu_count: usize) -> u64 {
+    (320 + 48 * cpu_count as u64).next_multiple_of(64) << 10
+}
+
 /// Enables Bulkhead.
 ///
 /// # Errors
@@ -36,7 +41,7 @@ pub fn enable(context: &Context, args: &args::Enable) -> Result<Report, Error> {
     let request = Enable {
         inject,
         inject_mpidr,
-        ..request(&device.status()?, args.memory)?
+        ..request(&device.status()?, args.memory, system.cpus.len())?
     };
     send(&device, &blob[..size], request)?;
     if let Some(note) = kvm_note(&context.linux) {
@@ -49,13 +54,18 @@ pub fn enable(context: &Context, args: &args::Enable) -> Result<Report, Error> {
 ///
 /// # Errors
 /// A size is not made of pages.
-pub(super) fn request(status: &Status, memory: args::Memory) -> Result<Enable, Error> {
+pub(super) fn request(
+    status: &Status,
+    memory: args::Memory,
+    cpu_count: usize,
+) -> Result<Enable, Error> {
     let default = if status.reserved_size == 0 {
         DEFAULT_POOL
     } else {
         0
     };
-    let (hv_size, pool_size) = (memory.hv, memory.pool.unwrap_or(default));
+    let hv_size = memory.hv.unwrap_or(hv_size(cpu_count));
+    let pool_size = memory.pool.unwrap_or(default);
     for (option, value) in [("--hv-memory", hv_size), ("--memory", pool_size)] {
         if value % PAGE_SIZE != 0 {
             return Err(Error::Refused(format!(
