@@ -66,8 +66,8 @@ cell() {
     local file="$1" name="$2"
     shift 2
     {
-        echo "/dts-v1/; / { compatible = \"bulkhead,cell\"; model = \"$name\"; cpus = <1>; memory = <0 0x200000>;"
-        printf '%s\n' "$@" "};"
+        echo "/dts-v1/; / { compatible = \"bulkhead,cell\"; model = \"$name\"; cpus = <1>; memory = <0 0x200000>; };"
+        printf '%s\n' "/ {" "$@" "};"
     } > "$file"
 }
 
