@@ -1,0 +1,28 @@
+#!/bin/sh
+# Stopped as soon as started, off by itself, restarting itself for ever: each ends as it should, and can be destroyed.
+. /usr/lib/scenario.sh
+create $cells/rtos.dts
+bulkhead cell load rtos $inmates/rtos.elf
+for round in 1 2 3 4 5 6 7 8 9 10; do
+    bulkhead cell start rtos > /dev/null
+    bulkhead cell stop rtos > /dev/null
+done
+is "the state after round $round" "$(state rtos)" stopped
+bulkhead cell start rtos
+rtos_reports
+bulkhead cell destroy rtos
+
+for what in off reset spin wfi vector-loop; do
+    sed "s/bootargs = .*/bootargs = \"$what\";/" $cells/bad.dts > /tmp/bad.dts
+    create /tmp/bad.dts
+    bulkhead cell load bad $inmates/bad.elf > /dev/null
+    bulkhead cell start bad > /dev/null
+    uart1-wait 20 "told to .$what" > /dev/null
+    if [ $what = off ]; then
+        wait_for 10 is_state bad stopped
+        refused 1 'state is "stopped"' bulkhead cell stop bad
+    fi
+    bulkhead cell destroy bad
+    online 0-3
+done
+bulkhead log | grep 'cell 1 restarts' > /dev/null || fail "the log does not tell of restarts"
