@@ -24,7 +24,9 @@ struct bulkhead_memory {
 	u64 hv_size;
 	u64 pool_size;
 	bool contiguous;	/* taken at run time, else the reserved node */
-	void *hv;		/* the hypervisor's part, mapped write-back */
+	void *hv;		/* the hypervisor's part, mapped write-back;
+				 * NULL when nothing is taken
+				 */
 };
 
 /* Refuses with a code of hv/abi/src/code.rs, given as a positive number. */
@@ -80,6 +82,7 @@ void bulkhead_system_close(void);
 void bulkhead_system_reopen(void);
 bool bulkhead_system_off(struct bulkhead_answer *answer);
 bool bulkhead_system_enabled(void);
+bool bulkhead_system_stuck(void);
 void *bulkhead_mailbox(void);
 void bulkhead_system_status(struct bulkhead_status *status);
 ssize_t bulkhead_system_read(char __user *to, size_t count, loff_t *offset);

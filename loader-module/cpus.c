@@ -33,6 +33,7 @@ bool bulkhead_cpus_take(struct bulkhead_answer *answer, u64 wanted, u64 *taken)
 	int error;
 
 	*taken = 0;
+	/* Any of them is the last one: the one that this runs on is named. */
 	if (takes_all(wanted))
 		return bulkhead_refuse(answer, BULKHEAD_CODE_LAST_CPU,
 				       read_cpuid_mpidr() & MPIDR_HWID_BITMASK,

@@ -142,7 +142,7 @@ static struct notifier_block reboot_block = {
 	.priority = INT_MAX,	/* KVM's own resets EL2 too, after us */
 };
 
-/* EL2's state would be lost while the CPUs are off. */
+/* EL2's state would be lost while the CPUs are off, or under the image's. */
 static int around_suspend(struct notifier_block *block, unsigned long action,
 			  void *unused)
 {
@@ -152,7 +152,11 @@ static int around_suspend(struct notifier_block *block, unsigned long action,
 	switch (action) {
 	case PM_SUSPEND_PREPARE:
 	case PM_HIBERNATION_PREPARE:
-		if (bulkhead_system_enabled()) {
+	case PM_RESTORE_PREPARE:
+		if (bulkhead_system_stuck()) {
+			pr_err("no suspend: a CPU is still in the hypervisor; reboot\n");
+			verdict = NOTIFY_BAD;
+		} else if (bulkhead_system_enabled()) {
 			pr_err("no suspend while enabled; run 'bulkhead disable' first\n");
 			verdict = NOTIFY_BAD;
 		} else {
@@ -161,6 +165,7 @@ static int around_suspend(struct notifier_block *block, unsigned long action,
 		break;
 	case PM_POST_SUSPEND:
 	case PM_POST_HIBERNATION:
+	case PM_POST_RESTORE:
 		bulkhead_system_reopen();
 		break;
 	}

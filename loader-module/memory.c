@@ -58,7 +58,8 @@ static void clean_mapped(const void *start, size_t size)
 	dsb(sy);
 }
 
-static void clean_chunks(phys_addr_t base, u64 size)
+/* Returns whether all of it is clean. Memory of Linux always can be mapped. */
+static bool clean_chunks(phys_addr_t base, u64 size)
 {
 	while (size) {
 		size_t part = min_t(u64, size, CLEAN_CHUNK);
@@ -67,7 +68,7 @@ static void clean_chunks(phys_addr_t base, u64 size)
 		if (!mapped) {
 			pr_err("cannot map %zu bytes at %pa to clean the caches\n",
 			       part, &base);
-			return;
+			return false;
 		}
 		clean_mapped(mapped, part);
 		memunmap(mapped);
@@ -75,6 +76,7 @@ static void clean_chunks(phys_addr_t base, u64 size)
 		size -= part;
 		cond_resched();
 	}
+	return true;
 }
 
 void bulkhead_memory_clean_hv(const struct bulkhead_memory *memory)
@@ -193,6 +195,14 @@ static bool take_contiguous(struct bulkhead_memory *memory,
 	return false;
 }
 
+/* True without `no-map`, with `reusable`, or when Linux used it before. */
+static bool is_linux_ram(const struct resource *node)
+{
+	return region_intersects(node->start, resource_size(node),
+				 IORESOURCE_SYSTEM_RAM, IORES_DESC_NONE) !=
+	       REGION_DISJOINT;
+}
+
 static bool take_reserved(struct bulkhead_memory *memory,
 			  struct bulkhead_answer *answer,
 			  const struct resource *node)
@@ -203,6 +213,12 @@ static bool take_reserved(struct bulkhead_memory *memory,
 	if (!IS_ALIGNED(node->start, BULKHEAD_HV_ALIGN))
 		return bulkhead_refuse(answer, BULKHEAD_CODE_UNALIGNED,
 				       node->start, resource_size(node));
+	if (is_linux_ram(node)) {
+		pr_err("the reserved node at %pa is still RAM of Linux; it needs 'no-map'\n",
+		       &node->start);
+		return bulkhead_refuse(answer, BULKHEAD_CODE_NO_MEMORY, wanted,
+				       EBUSY);
+	}
 	if (wanted > size)
 		return bulkhead_refuse(answer, BULKHEAD_CODE_NO_MEMORY, wanted,
 				       ENOSPC);
@@ -243,20 +259,28 @@ bool bulkhead_memory_take(struct bulkhead_memory *memory,
 		return true;
 
 	memory->hv = memremap(memory->base, hv_size, MEMREMAP_WB);
-	if (!memory->hv) {
-		release(memory);
-		return bulkhead_refuse(answer, BULKHEAD_CODE_NO_MEMORY, hv_size,
-				       ENOMEM);
-	}
-	clean_chunks(memory->base + hv_size, memory->pool_size);
+	if (!memory->hv)
+		goto release_range;
+	if (!clean_chunks(memory->base + hv_size, memory->pool_size))
+		goto unmap_hv;
 	return false;
+
+unmap_hv:
+	memunmap(memory->hv);
+	memory->hv = NULL;
+release_range:
+	release(memory);
+	return bulkhead_refuse(answer, BULKHEAD_CODE_NO_MEMORY, size, ENOMEM);
 }
 
-/* EL2 and the cells wrote with their own attributes: made coherent again. */
+/*
+ * EL2 and the cells wrote with their own attributes: made coherent again. What
+ * cannot be is not Linux's again.
+ */
 void bulkhead_memory_give_back(struct bulkhead_memory *memory)
 {
 	memunmap(memory->hv);
 	memory->hv = NULL;
-	clean_chunks(memory->base, memory->hv_size + memory->pool_size);
-	release(memory);
+	if (clean_chunks(memory->base, memory->hv_size + memory->pool_size))
+		release(memory);
 }

@@ -36,6 +36,12 @@ bool bulkhead_system_enabled(void)
 	return shared_area;
 }
 
+/* For ever: see end(). Another enable would meet CPUs that are in this one. */
+bool bulkhead_system_stuck(void)
+{
+	return memory.hv && !bulkhead_system_enabled();
+}
+
 bool bulkhead_system_off(struct bulkhead_answer *answer)
 {
 	if (bulkhead_system_enabled())
@@ -130,7 +136,9 @@ static bool image_refused(struct bulkhead_answer *answer,
 static bool request_refused(const struct bulkhead_enable *request,
 			    struct bulkhead_answer *answer)
 {
-	if (closed)
+	if (bulkhead_system_stuck())
+		pr_err("a CPU is still in the hypervisor that was disabled; reboot\n");
+	if (closed || bulkhead_system_stuck())
 		return bulkhead_refuse(answer, BULKHEAD_CODE_WRONG_STATE, 0, 0);
 	if (bulkhead_system_enabled())
 		return bulkhead_refuse(answer, BULKHEAD_CODE_ALREADY_ENABLED,
