@@ -41,18 +41,41 @@ vectors:
     exit    2
     exit    3
 
+// x2 to x17 to or from the frame at x0.
+    .macro  scratch op
+    \op     x2, x3, [x0, #16]
+    \op     x4, x5, [x0, #32]
+    \op     x6, x7, [x0, #48]
+    \op     x8, x9, [x0, #64]
+    \op     x10, x11, [x0, #80]
+    \op     x12, x13, [x0, #96]
+    \op     x14, x15, [x0, #112]
+    \op     x16, x17, [x0, #128]
+    .endm
+
+// x20 to x29 to or from the frame at x0.
+    .macro  kept op
+    \op     x20, x21, [x0, #160]
+    \op     x22, x23, [x0, #176]
+    \op     x24, x25, [x0, #192]
+    \op     x26, x27, [x0, #208]
+    \op     x28, x29, [x0, #224]
+    .endm
+
+// EL2's own x19 to x28, to or from its stack, above x29 and x30.
+    .macro  own op
+    \op     x19, x20, [sp, #16]
+    \op     x21, x22, [sp, #32]
+    \op     x23, x24, [sp, #48]
+    \op     x25, x26, [sp, #64]
+    \op     x27, x28, [sp, #80]
+    .endm
+
 // [sp] = the guest's x0, x1; x0 = this CPU's struct. Stores what a Rust function may destroy, and asks fast.rs.
     .balign 64
 trap:
-    stp     x2, x3, [x0, #16]
-    stp     x4, x5, [x0, #32]
-    stp     x6, x7, [x0, #48]
-    stp     x8, x9, [x0, #64]
-    stp     x10, x11, [x0, #80]
+    scratch stp
     ldp     x2, x3, [sp], #16
-    stp     x12, x13, [x0, #96]
-    stp     x14, x15, [x0, #112]
-    stp     x16, x17, [x0, #128]
     str     x18, [x0, #144]
     str     x30, [x0, #240]
     stp     x2, x3, [x0]
@@ -62,14 +85,7 @@ trap:
     mov     x1, x0
     mrs     x0, tpidr_el2
     cbz     x1, 1f
-    ldp     x2, x3, [x0, #16]
-    ldp     x4, x5, [x0, #32]
-    ldp     x6, x7, [x0, #48]
-    ldp     x8, x9, [x0, #64]
-    ldp     x10, x11, [x0, #80]
-    ldp     x12, x13, [x0, #96]
-    ldp     x14, x15, [x0, #112]
-    ldp     x16, x17, [x0, #128]
+    scratch ldp
     ldr     x18, [x0, #144]
     ldr     x30, [x0, #240]
     ldp     x0, x1, [x0]
@@ -77,11 +93,7 @@ trap:
     dsb     nsh                     // no speculation past the exception return
     isb
 1:  str     x19, [x0, #152]         // the long way: the others too
-    stp     x20, x21, [x0, #160]
-    stp     x22, x23, [x0, #176]
-    stp     x24, x25, [x0, #192]
-    stp     x26, x27, [x0, #208]
-    stp     x28, x29, [x0, #224]
+    kept    stp
     mov     x1, #0                  // kind: synchronous
     b       back_to_caller
 
@@ -89,20 +101,9 @@ trap:
     .balign 64
 guest_exit:
     mrs     x0, tpidr_el2
-    stp     x2, x3, [x0, #16]
-    stp     x4, x5, [x0, #32]
-    stp     x6, x7, [x0, #48]
-    stp     x8, x9, [x0, #64]
-    stp     x10, x11, [x0, #80]
-    stp     x12, x13, [x0, #96]
-    stp     x14, x15, [x0, #112]
-    stp     x16, x17, [x0, #128]
+    scratch stp
     stp     x18, x19, [x0, #144]
-    stp     x20, x21, [x0, #160]
-    stp     x22, x23, [x0, #176]
-    stp     x24, x25, [x0, #192]
-    stp     x26, x27, [x0, #208]
-    stp     x28, x29, [x0, #224]
+    kept    stp
     ldp     x2, x3, [sp], #16
     str     x30, [x0, #240]
     stp     x2, x3, [x0]
@@ -110,11 +111,7 @@ back_to_caller:
     mrs     x2, elr_el2
     mrs     x3, spsr_el2
     stp     x2, x3, [x0, #FRAME_PC]
-    ldp     x19, x20, [sp, #16]
-    ldp     x21, x22, [sp, #32]
-    ldp     x23, x24, [sp, #48]
-    ldp     x25, x26, [sp, #64]
-    ldp     x27, x28, [sp, #80]
+    own     ldp
     ldp     x29, x30, [sp], #96
     mov     x0, x1
     ret
@@ -124,28 +121,13 @@ back_to_caller:
     .balign 64
 enter_guest:
     stp     x29, x30, [sp, #-96]!
-    stp     x19, x20, [sp, #16]
-    stp     x21, x22, [sp, #32]
-    stp     x23, x24, [sp, #48]
-    stp     x25, x26, [sp, #64]
-    stp     x27, x28, [sp, #80]
+    own     stp
     ldp     x2, x3, [x0, #FRAME_PC]
     msr     elr_el2, x2
     msr     spsr_el2, x3
-    ldp     x2, x3, [x0, #16]
-    ldp     x4, x5, [x0, #32]
-    ldp     x6, x7, [x0, #48]
-    ldp     x8, x9, [x0, #64]
-    ldp     x10, x11, [x0, #80]
-    ldp     x12, x13, [x0, #96]
-    ldp     x14, x15, [x0, #112]
-    ldp     x16, x17, [x0, #128]
+    scratch ldp
     ldp     x18, x19, [x0, #144]
-    ldp     x20, x21, [x0, #160]
-    ldp     x22, x23, [x0, #176]
-    ldp     x24, x25, [x0, #192]
-    ldp     x26, x27, [x0, #208]
-    ldp     x28, x29, [x0, #224]
+    kept    ldp
     ldr     x30, [x0, #240]
     ldp     x0, x1, [x0]
     eret
