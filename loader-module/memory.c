@@ -213,12 +213,9 @@ static bool take_reserved(struct bulkhead_memory *memory,
 	if (!IS_ALIGNED(node->start, BULKHEAD_HV_ALIGN))
 		return bulkhead_refuse(answer, BULKHEAD_CODE_UNALIGNED,
 				       node->start, resource_size(node));
-	if (is_linux_ram(node)) {
-		pr_err("the reserved node at %pa is still RAM of Linux; it needs 'no-map'\n",
-		       &node->start);
-		return bulkhead_refuse(answer, BULKHEAD_CODE_NO_MEMORY, wanted,
-				       EBUSY);
-	}
+	if (is_linux_ram(node))
+		return bulkhead_refuse(answer, BULKHEAD_CODE_RESERVED_IS_RAM,
+				       node->start, 0);
 	if (wanted > size)
 		return bulkhead_refuse(answer, BULKHEAD_CODE_NO_MEMORY, wanted,
 				       ENOSPC);

@@ -136,10 +136,8 @@ static bool image_refused(struct bulkhead_answer *answer,
 static bool request_refused(const struct bulkhead_enable *request,
 			    struct bulkhead_answer *answer)
 {
-	if (bulkhead_system_stuck())
-		pr_err("a CPU is still in the hypervisor that was disabled; reboot\n");
 	if (closed || bulkhead_system_stuck())
-		return bulkhead_refuse(answer, BULKHEAD_CODE_WRONG_STATE, 0, 0);
+		return bulkhead_refuse(answer, BULKHEAD_CODE_NOT_NOW, 0, 0);
 	if (bulkhead_system_enabled())
 		return bulkhead_refuse(answer, BULKHEAD_CODE_ALREADY_ENABLED,
 				       0, 0);

@@ -74,6 +74,8 @@ struct bulkhead_enter_args {
 #define BULKHEAD_CODE_CPU_ONLINE_FAILED 78
 #define BULKHEAD_CODE_INTERRUPTED 79
 #define BULKHEAD_CODE_PROTECTED_KVM 80
+#define BULKHEAD_CODE_RESERVED_IS_RAM 81
+#define BULKHEAD_CODE_NOT_NOW 82
 
 /* src/ioctl.rs */
 struct bulkhead_answer {

@@ -38,7 +38,8 @@ is "free memory for cells" "$(field pool_free)" "$pool"
 online "0-$(($(nproc) - 1))"
 after=$(free_kib)
 echo "free: $before KiB after 5 rounds, $after KiB after 50"
-[ "$after" -gt $((before - 1024)) ] || fail "Linux has lost $((before - after)) KiB to cells"
+# Linux's own ups and downs are up to 3 MiB here; what a round takes from it and gives back is 16 MiB.
+[ "$after" -gt $((before - 6144)) ] || fail "Linux has lost $((before - after)) KiB to cells"
 
 echo "20 times enabled"
 rmmod bulkhead 2>&1 && fail "the module went while enabled"
@@ -54,7 +55,7 @@ done
 after=$(free_kib)
 online "0-$(($(nproc) - 1))"
 echo "free: $before KiB after 3 times, $after KiB after 20"
-[ "$after" -gt $((before - 1024)) ] || fail "Linux has lost $((before - after)) KiB to enable and disable"
+[ "$after" -gt $((before - 6144)) ] || fail "Linux has lost $((before - after)) KiB to enable and disable"
 is "Linux's resources" "$(grep -v 'Kernel\|System RAM' /proc/iomem)" "$resources"
 
 echo "the module reloads, with everything in it"

@@ -127,6 +127,10 @@ codes! {
     INTERRUPTED = 79,
     /// Module: protected KVM holds EL2.
     PROTECTED_KVM = 80,
+    /// Module: the reserved node is RAM that Linux still uses. a: its base.
+    RESERVED_IS_RAM = 81,
+    /// Module: a CPU did not leave the hypervisor that was disabled, or the machine is going down or to sleep.
+    NOT_NOW = 82,
 }
 
 /// What [`UNSUPPORTED_CPU`] and [`UNSUPPORTED_GIC`] speak of.

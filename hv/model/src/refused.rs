@@ -290,6 +290,14 @@ impl Refused {
                 write!(f, "Linux did not take its CPU {a} back ({})", Errno(b))
             }
             code::INTERRUPTED => write!(f, "interrupted by a signal"),
+            code::RESERVED_IS_RAM => write!(
+                f,
+                "the reserved memory at {a:#x} is still RAM of Linux: give its node the property `no-map`"
+            ),
+            code::NOT_NOW => write!(
+                f,
+                "not while the machine goes down or sleeps, nor after a CPU did not leave the hypervisor: reboot"
+            ),
             code::PROTECTED_KVM => write!(
                 f,
                 "protected KVM holds EL2 until the next boot: boot with `kvm-arm.mode=none`"

@@ -10,7 +10,7 @@ use smccc::{Hvc, psci};
 
 use crate::start;
 
-/// Most CPUs of a cell that [`start`] can serve.
+/// Most CPUs of a cell that [`start()`] can serve.
 pub const MAX_CPUS: usize = 8;
 /// Stack of every CPU but the first, bytes.
 const STACK_SIZE: usize = 0x4000;
