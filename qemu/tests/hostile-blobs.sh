@@ -24,7 +24,10 @@ system "length is wrong: 65536 bytes" --size 65536
 system "0x8000010 .* not made of whole, aligned pages" --set 3=0x8000010
 system "goes beyond" --set 4=0xfffffffffffff000
 system "malformed: 0x9 at" --set 5=9
-system "no GICv3 .GICD_PIDR2 is" --set 3=0x50000000
+system "covers 0x50000000, which is RAM" --set 3=0x50000000
+# The clock, and an address where no device is.
+system "no GICv3 .GICD_PIDR2 is|nothing answers at" --set 3=0x9010000
+system "nothing answers at 0x3f00ffe8" --set 3=0x3f000000
 system "a list has 4294967296 entries" --set 6=0x100000000
 system "a list has 65 entries" --set 9=65
 system "malformed: 0x2 at" --set 11=2
