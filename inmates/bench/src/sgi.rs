@@ -12,7 +12,7 @@ use inmate_rt::gic::{Gic, Role, send_sgi};
 use inmate_rt::measure::{self, Filter};
 use inmate_rt::{IntId, Tree, cpu, exception, println, psci};
 
-use crate::tally::{ROUNDS, Tally, report, skip};
+use crate::tally::{Tally, report, rounds, skip};
 use crate::windows::{self, COUNT};
 
 const TO_SELF: IntId = IntId::sgi(1);
@@ -38,8 +38,8 @@ pub fn measure(tree: &Tree, gic: &mut Gic) {
     match start_receiver(tree, receive_measuring) {
         Ok(()) => {
             report("sgi_send", || measure::send(sgi1r(UNWANTED, RECEIVER)));
-            send_and_wait(ROUNDS);
-            wait_for(1 + ROUNDS + 1);
+            send_and_wait(rounds());
+            wait_for(1 + rounds() + 1);
         }
         Err(error) => println!("bench sgi_send skipped: CPU_ON: {error:?}"),
     }

@@ -1,12 +1,24 @@
 //! Rounds of a measurement: least count, most frequent count.
 
+use core::sync::atomic::{AtomicU32, Ordering};
+
 use inmate_rt::measure::{self, Filter};
 use inmate_rt::println;
 
 /// Rounds of each measurement.
-pub const ROUNDS: u32 = 10_000;
+static ROUNDS: AtomicU32 = AtomicU32::new(10_000);
 /// Different counts that are told apart; more are rare ones.
 const KINDS: usize = 128;
+
+/// Returns the rounds of each measurement.
+pub fn rounds() -> u32 {
+    ROUNDS.load(Ordering::Relaxed)
+}
+
+/// Sets the rounds of each measurement.
+pub fn set_rounds(rounds: u32) {
+    ROUNDS.store(rounds, Ordering::Relaxed);
+}
 
 /// Counts of many rounds.
 pub struct Tally {
@@ -15,13 +27,13 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Makes [`ROUNDS`] rounds.
+    /// Makes all rounds.
     pub fn of(mut round: impl FnMut() -> u64) -> Self {
         let mut tally = Self {
             least: u64::MAX,
             kinds: [(0, 0); KINDS],
         };
-        for _ in 0..ROUNDS {
+        for _ in 0..rounds() {
             tally.add(round());
         }
         tally

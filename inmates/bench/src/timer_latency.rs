@@ -4,7 +4,7 @@ use inmate_rt::gic::Gic;
 use inmate_rt::measure::{self, Filter};
 use inmate_rt::{Tree, println, timer};
 
-use crate::tally::{ROUNDS, Tally, skip};
+use crate::tally::{Tally, rounds, skip};
 
 /// Ticks from setting the timer to its interrupt: longer than any code in between.
 const AHEAD: u64 = 200;
@@ -41,7 +41,7 @@ pub fn run(tree: &Tree, gic: &mut Gic) {
 /// read somewhere between a tick and the next one, the cycles one instruction later: with all phases tried, the least
 /// difference is that of a read right at a tick.
 fn offset(tick_cycles: u64) -> u64 {
-    let differences = (0..ROUNDS).map(|round| {
+    let differences = (0..rounds()).map(|round| {
         let (tick, cycles) = measure::clocks(1 + round % 16);
         cycles.wrapping_sub(tick * tick_cycles).cast_signed()
     });
