@@ -20,8 +20,13 @@ def main(arguments, repo):
     parser.add_argument("--json", action="store_true", help='print [{"name", "value", "unit", "reference"}]')
     names = [boot.__name__ for boot in boots.ALL]
     parser.add_argument("--only", action="append", choices=names, help="only the figures of this boot; repeatable")
+    parser.add_argument("--where", action="store_true", help="show where EL2 spends its instructions, and no figure")
     options = parser.parse_args(arguments)
 
+    if options.where:
+        _, faults = _measure([boots.where], repo)
+        _complain(faults)
+        return 1 if faults else 0
     chosen = [boot for boot in boots.ALL if not options.only or boot.__name__ in options.only]
     values, faults = _measure(chosen, repo)
     if options.json:
@@ -34,9 +39,13 @@ def main(arguments, repo):
         wrong += [f"{figure.name} could not be measured" for figure in FIGURES if figure.name not in values]
     wrong += [f"{figure.name} is {values[figure.name][0]:,}, at most {figure.limit:,} is allowed" for figure in FIGURES
               if figure.name in values and figure.limit is not None and values[figure.name][0] > figure.limit]
-    for line in wrong:
-        print(f"bench: {line}", file=sys.stderr)
+    _complain(wrong)
     return 1 if wrong else 0
+
+
+def _complain(lines):
+    for line in lines:
+        print(f"bench: {line}", file=sys.stderr)
 
 
 def _measure(chosen, repo):
@@ -71,9 +80,7 @@ def _table(values):
 
 
 def _number(number):
-    if number is None:
-        return "-"
-    return f"{number:,.0f}" if number == int(number) else f"{number:,}"
+    return "-" if number is None else f"{number:,}"
 
 
 def _new_folder(repo):

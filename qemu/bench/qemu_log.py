@@ -1,4 +1,4 @@
-"""Reads QEMU's log of exceptions (`-d int`), with executed instructions (`-d exec`, one a block) or without.
+"""Reads QEMU's log of exceptions (`-d int`), and of executed instructions (`-d exec`, one a block).
 
 QEMU writes an exception's lines together, other CPUs' returns from theirs at most between them.
 """
@@ -55,11 +55,14 @@ class Taken:
 
 
 def exceptions(path):
-    """Yields all exceptions of a log, in order."""
+    """Returns all exceptions of a log, in order."""
     with open(path, "rb") as file:
         content = file.read()
-    for found in _EXCEPTION.finditer(content):
-        yield Taken(found[1].decode(), int(found[2]), int(found[3]), int(found[4]), int(found[5], 16))
+    taken = [Taken(found[1].decode(), int(found[2]), int(found[3]), int(found[4]), int(found[5], 16))
+             for found in _EXCEPTION.finditer(content)]
+    if len(taken) != content.count(b"Taking exception"):
+        raise ValueError(f"{path}: not all exceptions can be read")
+    return taken
 
 
 def exits(path):
@@ -80,20 +83,28 @@ def exits_between(path, begin, end):
     raise ValueError(f"{path} has no window from SVC {begin:#x} to {end:#x}")
 
 
-def instructions_of_calls(path):
-    """Counts the logged instructions at EL2 that hypercalls led to, on the one CPU that there is."""
-    count, in_call = 0, False
+def visits(path):
+    """Yields each stay at EL2: the exception that led there, and the addresses of its instructions that were logged."""
+    stays, last = {}, []
+    name, cpu, levels = "", "", ()
     with open(path, encoding="utf-8", errors="replace") as file:
-        name, is_exit = "", False
         for line in file:
             if line.startswith("Trace "):
-                count += in_call
-            elif line.startswith("Stopped execution"):
-                count -= in_call  # that of the line before was not executed after all
-            elif line.startswith("Taking exception"):
-                name = line
-            elif line.startswith("...from"):
-                is_exit = line.rstrip().endswith("to EL2")
-            elif line.startswith("...with ESR") and is_exit:
-                in_call = "[Hypervisor Call]" in name
-    return count
+                runner = int(line[6:line.index(":")])
+                if runner in stays:
+                    last = stays[runner][1]
+                    last.append(int(line.split("/", 2)[1], 16))
+            elif found := re.match(r"Stopped execution of TB chain before \w+ \[(\w+)\]", line):
+                if last and last[-1] == int(found[1], 16):
+                    last.pop()  # it was not executed after all
+            elif found := re.match(r"Taking exception \d+ \[(.*)\] on CPU (\d+)", line):
+                name, cpu = found[1], int(found[2])
+            elif found := re.match(r"\.\.\.from EL(\d) to EL(\d)", line):
+                levels = int(found[1]), int(found[2])
+            elif found := re.match(r"\.\.\.with ESR \w+/0x(\w+)", line):
+                taken = Taken(name, cpu, *levels, int(found[1], 16))
+                if taken.is_exit():
+                    if cpu in stays:
+                        yield stays[cpu]
+                    stays[cpu] = (taken, [])
+    yield from stays.values()

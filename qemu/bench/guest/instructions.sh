@@ -21,9 +21,13 @@ sh /root/fork500.sh  # the first is slower, by what it brings into memory
 fork500 without
 bulkhead enable > /dev/null
 fork500 with
+bulkhead disable > /dev/null
+fork500 without
+bulkhead enable > /dev/null
+fork500 with
 
 sed 's/^};/\tbootargs = "figures";\n&/' $cells/bench.dts > /tmp/bench.dts
 create /tmp/bench.dts
 bulkhead cell load bench $inmates/bench.elf > /dev/null
 bulkhead cell start bench > /dev/null
-uart1-wait 200 '^bench done$' > /dev/null
+uart1-wait 400 '^bench done$' > /dev/null
