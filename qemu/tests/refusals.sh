@@ -42,7 +42,7 @@ run_rtos
 rtos_memory=$(bulkhead cell show rtos | sed -n 's/.*physically at \(.*\)/\1/p')
 hypervisor=$(printf '%#x' "$(field hv_base)")
 
-# file REGEX PROPERTY...: a cell's file with these is refused.
+# file REGEX PROPERTY...: a cell's file with these is wrong in itself.
 file() {
     local wanted="$1"
     shift
@@ -50,32 +50,40 @@ file() {
     refused 3 "/tmp/wrong.dts: .*$wanted" bulkhead cell create /tmp/wrong.dts
 }
 
+# taken REGEX PROPERTY...: it is refused for what others have.
+taken() {
+    local wanted="$1"
+    shift
+    cell /tmp/wrong.dts wrong "$@"
+    refused 1 "/tmp/wrong.dts: .*$wanted" bulkhead cell create /tmp/wrong.dts
+}
+
 echo "memory"
 file "'memory': .* 0x40000000 and at 0x40100000 overlap" 'memory = <0 0x40000000 0 0x200000 0 0x40100000 0 0x200000>;'
 file "'memory': .*0x40000000.* not made of whole, aligned pages" 'memory = <0 0x200800>;'
 file "'memory': .*0x40000800.* not made of whole, aligned pages" 'memory = <0 0x40000800 0 0x200000>;'
-file "'memory.*': .*$hypervisor.* belongs to the hypervisor" "memory-physical = <0 $hypervisor>;"
+taken "'memory.*': .*$hypervisor.* belongs to the hypervisor" "memory-physical = <0 $hypervisor>;"
 file "'memory': .*0x50000010.* not made of whole, aligned pages" 'memory-physical = <0 0x50000010>;'
 file "'memory': .*0xfffffffffffff000 with size 0x2000 goes beyond" 'memory = <0xffffffff 0xfffff000 0 0x2000>;'
 file "'memory': .*0x40000000 with size 0xfffffffffffff000 goes beyond" 'memory = <0xffffffff 0xfffff000>;'
 file "'memory': .*0x40000000 is empty" 'memory = <0 0>;'
 file "'memory': it is missing" '/delete-property/ memory;'
 file "'memory-physical': there is no RAM at 0x100000000" 'memory-physical = <1 0>;'
-file "'memory-physical': .*0x50000000 belongs to Linux" 'memory-physical = <0 0x50000000>;'
-file "'memory-physical': .*$rtos_memory belongs to cell 1.*'rtos'" "memory-physical = <0 $rtos_memory>;"
-file "'memory': 128 MiB of contiguous memory is wanted, .* is [0-9]+ [KM]iB" 'memory = <0 0x8000000>;'
+taken "'memory-physical': .*0x50000000 belongs to Linux" 'memory-physical = <0 0x50000000>;'
+taken "'memory-physical': .*$rtos_memory belongs to cell 1.*'rtos'" "memory-physical = <0 $rtos_memory>;"
+taken "'memory': 128 MiB of contiguous memory is wanted, .* is [0-9]+ [KM]iB" 'memory = <0 0x8000000>;'
 
 echo "CPUs"
-file "'cpus': .*CPU 0x2 .* last one that Linux has" 'cpus = "/cpus/cpu@0", "/cpus/cpu@1", "/cpus/cpu@2";'
+taken "'cpus': .*CPU 0x2 .* last one that Linux has" 'cpus = "/cpus/cpu@0", "/cpus/cpu@1", "/cpus/cpu@2";'
 file "'cpus': .* no node '/cpus/cpu@7'" 'cpus = "/cpus/cpu@7";'
 file "'cpus': '/pl011@9040000' is not a CPU" 'cpus = "/pl011@9040000";'
 file "'cpus': '/cpus/cpu@2' is listed twice" 'cpus = "/cpus/cpu@2", "/cpus/cpu@2";'
-file "'cpus': CPU 0x3 .* belongs to cell 1.*'rtos'" 'cpus = "/cpus/cpu@3";'
+taken "'cpus': CPU 0x3 .* belongs to cell 1.*'rtos'" 'cpus = "/cpus/cpu@3";'
 file "'cpus': <3> CPUs wanted, 2 can be had" 'cpus = <3>;'
 file "'cpus': <0x0> is not a number from 1" 'cpus = <0>;'
 
 echo "devices"
-file "'devices': /pl011@9040000: .*0x9040000 belongs to cell 1.*'rtos'" 'devices = "serial1";'
+taken "'devices': /pl011@9040000: .*0x9040000 belongs to cell 1.*'rtos'" 'devices = "serial1";'
 file "'devices': /pl011@9000000: Linux itself prints on it \(ttyAMA0\)" 'devices = "/pl011@9000000";'
 file "'devices': .*interrupt controller cannot be given away" 'devices = "/intc@8000000";'
 file "'devices': .*'/memory@40000000'.* memory in 'memory'" 'devices = "/memory@40000000";'
@@ -92,9 +100,9 @@ head -c 4096 /dev/urandom > /tmp/garbage.dtb
 refused 3 "/tmp/garbage.dtb" bulkhead cell create /tmp/garbage.dtb
 refused 5 "/tmp/nothing.dts: No such file" bulkhead cell create /tmp/nothing.dts
 cell /tmp/taken.dts rtos
-refused 3 "'model': .* has this name already" bulkhead cell create /tmp/taken.dts
+refused 1 "'model': .* has this name already" bulkhead cell create /tmp/taken.dts
 cell /tmp/taken.dts root
-refused 3 "'model': .*root. is the name of the root cell" bulkhead cell create /tmp/taken.dts
+refused 1 "'model': .*root. is the name of the root cell" bulkhead cell create /tmp/taken.dts
 cell /tmp/taken.dts 'a b'
 refused 3 "'model': 'a b': a cell's name is" bulkhead cell create /tmp/taken.dts
 
