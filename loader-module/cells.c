@@ -2,6 +2,8 @@
 /*
  * Calls about cells, with the CPUs that go and come back with them.
  */
+#include <linux/delay.h>
+#include <linux/jiffies.h>
 #include <linux/minmax.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
@@ -10,6 +12,7 @@
 #include "bulkhead.h"
 
 #define STOP_TIMEOUT_MS 5000
+#define OFF_TIMEOUT_MS 1000
 /* Gigabytes are being zeroed. */
 #define ZERO_TIMEOUT_MS 60000
 
@@ -44,13 +47,31 @@ void bulkhead_cell_give_back_cpus(void)
 		       cpus.b);
 }
 
-/* The blob is in the mailbox and the CPUs are off. */
+/*
+ * Linux waits 100 ms for a CPU to be off and then takes it for dead, although
+ * one that its host holds up may need longer.
+ */
+static bool create_when_off(struct bulkhead_answer *answer, u64 blob_size)
+{
+	unsigned long end = jiffies + msecs_to_jiffies(OFF_TIMEOUT_MS);
+
+	while (bulkhead_call(answer, BULKHEAD_CALL_CELL_CREATE, blob_size, 0,
+			     0)) {
+		if (answer->code != -BULKHEAD_CODE_CPU_OF_LINUX ||
+		    time_after(jiffies, end))
+			return true;
+		msleep(20);
+	}
+	return false;
+}
+
+/* The blob is in the mailbox and the CPUs are off, or about to be. */
 static void create(struct bulkhead_answer *answer, u64 blob_size, u64 *taken)
 {
 	struct bulkhead_answer done;
 	u64 cell;
 
-	if (bulkhead_call(answer, BULKHEAD_CALL_CELL_CREATE, blob_size, 0, 0))
+	if (create_when_off(answer, blob_size))
 		return;
 	cell = answer->code;
 	if (cell < BULKHEAD_MAX_CELLS) {
