@@ -48,13 +48,15 @@ pub fn board() -> &'static Board {
 
 impl Board {
     /// All CPUs' structs, in the order of the system's list.
-    pub fn cpus(&self) -> impl ExactSizeIterator<Item = &'static PerCpu> + use<> {
-        let areas = self.cpu_areas;
-        (0..self.cpu_count).map(move |index| {
-            let address = areas + index as u64 * CPU_AREA_SIZE + CPU_STRUCT_OFFSET;
-            // SAFETY: `prepare` wrote all structs before it set the board; they are changed only through atomics.
-            unsafe { &*(address as *const PerCpu) }
-        })
+    pub fn cpus(&self) -> impl ExactSizeIterator<Item = &'static PerCpu> + use<'_> {
+        (0..self.cpu_count).map(|index| self.cpu_at(index))
+    }
+
+    /// The struct of the CPU at `index`, below `cpu_count`.
+    fn cpu_at(&self, index: usize) -> &'static PerCpu {
+        let address = self.cpu_areas + index as u64 * CPU_AREA_SIZE + CPU_STRUCT_OFFSET;
+        // SAFETY: `prepare` wrote all structs before it set the board; they are changed only through atomics.
+        unsafe { &*(address as *const PerCpu) }
     }
 
     /// Their number, in records.
@@ -80,7 +82,7 @@ impl Board {
 
     /// The struct of one CPU.
     pub fn cpu(&self, id: CpuId) -> Option<&'static PerCpu> {
-        self.cpus().nth(id.index())
+        (id.index() < self.cpu_count).then(|| self.cpu_at(id.index()))
     }
 
     /// The struct of the CPU of that affinity.

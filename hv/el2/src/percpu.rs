@@ -10,6 +10,7 @@ use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use bulkhead_abi::info::cpu_state;
 use bulkhead_model::blob::CpuConfig;
 use bulkhead_model::id::{CellId, CpuId, Mpidr};
+use bulkhead_model::vgic::sgi::sgi_value;
 
 use crate::layout::{CPU_AREA_SIZE, CPU_STRUCT_OFFSET};
 use crate::{info, sysreg};
@@ -66,6 +67,8 @@ pub struct PerCpu {
     pub id: CpuId,
     /// Affinity.
     pub mpidr: Mpidr,
+    /// What sends it SGI 0 (ICC_SGI1R_EL1); the number goes to bits 27:24.
+    pub sgi: u64,
     /// Physical base of its redistributor.
     pub gicr: u64,
     /// Owner; changes only while the CPU is parked or off.
@@ -119,6 +122,7 @@ impl PerCpu {
             found: UnsafeCell::new(Found::default()),
             id,
             mpidr: config.mpidr,
+            sgi: sgi_value(0, config.mpidr),
             gicr,
             cell: AtomicU8::new(0),
             request: AtomicU32::new(0),

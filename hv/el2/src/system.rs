@@ -332,7 +332,7 @@ impl System {
         }
         record.ram_size = holding.memory.iter().map(|window| window.hpa.size()).sum();
         if id != CellId::ROOT {
-            record.spi_count = holding.spis.iter().fold(0, |count, _| count + 1);
+            record.spi_count = holding.spis.count();
         }
         record
     }

@@ -7,7 +7,6 @@ use bulkhead_model::addr::{Gpa, Hpa};
 use bulkhead_model::id::{CellId, Mpidr};
 use bulkhead_model::vgic::distributor::{DistView, SpiWords, gicd_access};
 use bulkhead_model::vgic::redistributor::{CELL_STRIDE, RedistView, gicr_access};
-use bulkhead_model::vgic::sgi::sgi_value;
 use bulkhead_model::vgic::{Action, route};
 
 use crate::board::board;
@@ -205,7 +204,7 @@ pub fn send_sgi(cpu: &PerCpu, value: u64) {
     let plan = map.plan(value, cpu.id, gate.members());
     // The guest's stores before its SGI are visible to those who get it (its own barrier, which a trap does not undo).
     for target in plan.cpus().filter_map(|id| board().cpu(id)) {
-        IccSgi1r::set(sgi_value(plan.intid, target.mpidr));
+        IccSgi1r::set(target.sgi | u64::from(plan.intid) << 24);
     }
     crate::sysreg::isb();
 }

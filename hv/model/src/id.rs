@@ -144,6 +144,11 @@ impl SpiSet {
         self.0.get(index).copied().unwrap_or(0)
     }
 
+    /// How many are in it.
+    pub fn count(&self) -> u32 {
+        self.0.iter().map(|word| word.count_ones()).sum()
+    }
+
     /// Its members, in order.
     pub fn iter(&self) -> impl Iterator<Item = Spi> + '_ {
         (32..1020)
