@@ -1,16 +1,15 @@
-//! Root's hypercalls on cells: prepare, then commit.
+//! Root's hypercalls that make a cell and run it: prepare, then commit.
 //!
 //! One rule: a refusal changes nothing. What takes long (zeroing, stopping) is done by the cell's own CPU; the caller asks
 //! again (`PENDING`).
 
-use aarch64_cpu::registers::{CNTFRQ_EL0, CNTPCT_EL0, Readable};
 use arrayvec::ArrayVec;
 use bulkhead_abi::enter::MAILBOX_SIZE;
 use bulkhead_abi::{MAX_CPUS, PAGE_SIZE, code};
 use bulkhead_model::addr::{Gpa, Hpa, Region};
 use bulkhead_model::blob::{self, CellConfig};
 use bulkhead_model::cell::{Request as Event, State, next};
-use bulkhead_model::id::{CellId, CpuId, Mpidr};
+use bulkhead_model::id::{CellId, Mpidr};
 use bulkhead_model::ledger::{Claim, Holding, Window};
 use bulkhead_model::paging::{TableMemory, Tables, stage2};
 use bulkhead_model::psci::CpuPower;
@@ -20,12 +19,7 @@ use core::sync::atomic::Ordering;
 use crate::board::board;
 use crate::percpu::{PerCpu, Request};
 use crate::system::{self, System};
-use crate::{firmware, gate, gic, pages, power, sysreg};
-
-/// How long a cell's CPUs may take to stop, seconds. Then the cell is fenced.
-const STOP_SECONDS: u64 = 2;
-/// After so many of them it loses its memory: whatever it executes faults.
-const CUT_OFF_SECONDS: u64 = 1;
+use crate::{gate, gic, pages, power, stop, sysreg};
 
 /// `CELL_CREATE`: returns the id.
 ///
@@ -70,9 +64,10 @@ pub fn create(length: u64, caller: Mpidr) -> Result<u64, Refused> {
     if let Some(first) = first {
         let taken: ArrayVec<Mpidr, MAX_CPUS> = cpus(&system, id).map(|cpu| cpu.mpidr).collect();
         gic::turn_away(system.ledger.spis_of(id), &taken, caller);
+        gic::hand_over(system.ledger.spis_of(id), first.mpidr);
         let started = scrub(&mut system, id, first);
         if started.is_err() {
-            release(&mut system, id, first.mpidr);
+            stop::release(&mut system, id, caller);
         }
         started?;
     }
@@ -82,13 +77,13 @@ pub fn create(length: u64, caller: Mpidr) -> Result<u64, Refused> {
 }
 
 /// The answer "call again", with the CPU that is waited for.
-fn pending(system: &System, id: CellId) -> Refused {
+pub fn pending(system: &System, id: CellId) -> Refused {
     let busy = cpus(system, id).find(|cpu| !cpu.is_parked());
     Refused::new(code::PENDING, busy.map_or(0, |cpu| cpu.mpidr.get()), 0)
 }
 
 /// The CPUs of a cell.
-fn cpus(system: &System, cell: CellId) -> impl Iterator<Item = &'static PerCpu> + '_ {
+pub fn cpus(system: &System, cell: CellId) -> impl Iterator<Item = &'static PerCpu> + '_ {
     system
         .ledger
         .cpus_of(cell)
@@ -162,7 +157,7 @@ fn windows(holding: &Holding) -> impl Iterator<Item = (&Window, u64)> {
 }
 
 /// Frees a stage 2 that nobody runs on.
-fn discard(system: &mut System, id: CellId, tables: &Tables) {
+pub fn discard(system: &mut System, id: CellId, tables: &Tables) {
     tables.free_all(&mut system::memory_of(id, tables));
     pages::free(tables.root(), system.cells[id.index()].root_pages);
     system.cells[id.index()].tables = None;
@@ -185,7 +180,7 @@ fn take_devices(system: &System, holding: &Holding) -> Result<(), Refused> {
 }
 
 /// Maps a device into root's stage 2 again. The tables that it needs exist since it was taken out.
-fn give_back(root: &Tables, memory: &mut impl TableMemory, device: Region<Hpa>) {
+pub fn give_back(root: &Tables, memory: &mut impl TableMemory, device: Region<Hpa>) {
     if root
         .map(
             memory,
@@ -204,7 +199,7 @@ fn give_back(root: &Tables, memory: &mut impl TableMemory, device: Region<Hpa>) 
 }
 
 /// Has the cell's RAM zeroed by its first CPU.
-fn scrub(system: &mut System, id: CellId, first: &'static PerCpu) -> Result<(), Refused> {
+pub fn scrub(system: &mut System, id: CellId, first: &'static PerCpu) -> Result<(), Refused> {
     system.cells[id.index()].is_scrubbed = false;
     power::wake(first, Request::Scrub)
 }
@@ -338,7 +333,7 @@ pub fn start(id: u64) -> Result<u64, Refused> {
 }
 
 /// Has the first CPU of a loaded cell run its code. The state comes first: the CPU looks at it.
-fn start_first(system: &mut System, id: CellId) -> Result<(), Refused> {
+pub fn start_first(system: &mut System, id: CellId) -> Result<(), Refused> {
     let first = cpus(system, id)
         .next()
         .ok_or(Refused::new(code::NO_CPU, 0, 0))?;
@@ -351,221 +346,4 @@ fn start_first(system: &mut System, id: CellId) -> Result<(), Refused> {
     slot.fault = crate::info::NO_FAULT;
     slot.root_stops = false;
     power::turn_on(first, entry, argument).inspect_err(|_| system.cells[id.index()].state = before)
-}
-
-/// `CELL_STOP`.
-///
-/// # Errors
-/// `NO_SUCH_CELL`, `WRONG_STATE`, `PENDING`, `CPU_SILENT`.
-pub fn stop(id: u64) -> Result<u64, Refused> {
-    let mut system = system::lock()?;
-    let id = system.existing(id)?;
-    let slot = &mut system.cells[id.index()];
-    if slot.state == State::Stopped && slot.root_stops {
-        slot.root_stops = false;
-        defmt::info!("cell {=usize} stopped", id.index());
-        return Ok(0);
-    }
-    begin_stop(&mut system, id, Event::Stop)?;
-    system.cells[id.index()].root_stops = true;
-    finish_stop(&mut system, id)?;
-    system.publish();
-    Err(pending(&system, id)) // the next call finds it stopped
-}
-
-/// Tells a running cell's CPUs to stop, for good or to start anew (`event`).
-pub fn begin_stop(system: &mut System, id: CellId, event: Event) -> Result<(), Refused> {
-    let was = system.cells[id.index()].state;
-    system.advance(id, event)?;
-    if system.cells[id.index()].state != was {
-        system.cells[id.index()].stop_time = CNTPCT_EL0.get();
-        system.stop_cpus(id);
-        system.publish();
-    }
-    Ok(())
-}
-
-/// Notes that all CPUs of a cell that is being stopped are parked; starts it anew if it asked for that.
-pub fn settle(system: &mut System, id: CellId) -> Result<(), Refused> {
-    cpus(system, id).for_each(|cpu| power::set(cpu, CpuPower::Off));
-    if core::mem::take(&mut system.cells[id.index()].is_cut_off)
-        && let Some(tables) = &system.cells[id.index()].tables
-    {
-        tables.restore_all(&mut system::memory_of(id, tables));
-    }
-    system.advance(id, Event::Parked)?;
-    if system.cells[id.index()].state == State::Loaded {
-        defmt::info!("cell {=usize} restarts", id.index());
-        start_first(system, id)?;
-    }
-    system.publish();
-    Ok(())
-}
-
-/// Takes all memory away from a cell's CPUs, until it has stopped.
-fn cut_off(system: &mut System, id: CellId) {
-    if let Some(tables) = &system.cells[id.index()].tables {
-        tables.revoke_all(&mut system::memory_of(id, tables));
-    }
-    system.cells[id.index()].is_cut_off = true;
-}
-
-/// Answers `PENDING` until they have; cuts the cell off when one does not in time.
-fn finish_stop(system: &mut System, id: CellId) -> Result<(), Refused> {
-    if system.are_parked(id) {
-        return settle(system, id);
-    }
-    // A guest may have dodged the kick (its own CPUs reach each other's redistributors), or delayed it: once more.
-    system.stop_cpus(id);
-    let waited = CNTPCT_EL0
-        .get()
-        .wrapping_sub(system.cells[id.index()].stop_time);
-    if waited >= CUT_OFF_SECONDS * CNTFRQ_EL0.get() && !system.cells[id.index()].is_cut_off {
-        // Whatever it executes next faults into EL2, where it finds the request.
-        cut_off(system, id);
-    }
-    if waited < STOP_SECONDS * CNTFRQ_EL0.get() {
-        return Err(pending(system, id));
-    }
-    let silent = cpus(system, id).find(|cpu| !cpu.is_parked());
-    system.advance(id, Event::Silent)?;
-    system.publish();
-    let mpidr = silent.map_or(0, |cpu| cpu.mpidr.get());
-    defmt::error!(
-        "cell {=usize} fenced: CPU {=u64:#x} does not answer",
-        id.index(),
-        mpidr
-    );
-    Err(Refused::new(code::CPU_SILENT, mpidr, 0))
-}
-
-/// `CELL_DESTROY`.
-///
-/// # Errors
-/// `NO_SUCH_CELL`, `WRONG_STATE`, `PENDING`, `CPU_SILENT`.
-pub fn destroy(id: u64, caller: Mpidr) -> Result<u64, Refused> {
-    let mut system = system::lock()?;
-    let id = system.existing(id)?;
-    match system.cells[id.index()].state {
-        State::Running | State::Restarting => {
-            begin_stop(&mut system, id, Event::Stop)?;
-            return Err(pending(&system, id));
-        }
-        State::Stopping | State::Failing => {
-            finish_stop(&mut system, id)?;
-            return Err(pending(&system, id));
-        }
-        State::Creating => return Err(pending(&system, id)),
-        State::Fenced if !system.are_parked(id) => {
-            let silent = pending(&system, id);
-            return Err(Refused::new(code::CPU_SILENT, silent.a, 0));
-        }
-        State::Destroying => {}
-        state => {
-            next(state, Event::Destroy)?;
-            if !system.are_parked(id) {
-                return Err(pending(&system, id));
-            }
-            system.advance(id, Event::Destroy)?;
-            let first = cpus(&system, id)
-                .next()
-                .ok_or(Refused::new(code::NO_CPU, 0, 0))?;
-            scrub(&mut system, id, first)?;
-            system.publish();
-            return Err(pending(&system, id));
-        }
-    }
-    if !system.cells[id.index()].is_scrubbed || !system.are_parked(id) {
-        return Err(pending(&system, id));
-    }
-    release(&mut system, id, caller);
-    system.publish();
-    defmt::info!("cell {=usize} destroyed", id.index());
-    Ok(0)
-}
-
-/// Gives everything of a cell back. Its RAM is zeroed and its CPUs are parked.
-fn release(system: &mut System, id: CellId, caller: Mpidr) {
-    system.cells[id.index()].state = State::Free;
-    gic::hand_over(system.ledger.spis_of(id), caller);
-    if let (Some(root), Some(holding)) = (
-        &system.cells[CellId::ROOT.index()].tables,
-        system.ledger.cell(id),
-    ) {
-        let mut memory = system::memory_of(CellId::ROOT, root);
-        holding
-            .devices
-            .iter()
-            .for_each(|window| give_back(root, &mut memory, window.hpa));
-    }
-    if let Some(tables) = system.cells[id.index()].tables.take() {
-        discard(system, id, &tables);
-    }
-    let freed: ArrayVec<CpuId, MAX_CPUS> = system.ledger.cpus_of(id).collect();
-    system.ledger.release(id);
-    // SAFETY: the cell's CPUs are parked, as the caller checked; we hold the lock.
-    unsafe { gate::update(&system.ledger, id) };
-    for cpu in freed.into_iter().filter_map(|cpu| board().cpu(cpu)) {
-        cpu.set_cell(CellId::ROOT);
-        power::set(cpu, CpuPower::Off);
-        cpu.set_state(cpu.state.load(Ordering::Acquire));
-    }
-}
-
-/// `DISABLE`: sends parked CPUs back to firmware. No cell may exist.
-///
-/// # Errors
-/// `CELLS_EXIST`, `PENDING`.
-pub fn disable() -> Result<u64, Refused> {
-    let mut system = system::lock()?;
-    let cells = system.ledger.holdings().count() - 1;
-    if cells != 0 {
-        return Err(Refused::new(code::CELLS_EXIST, cells as u64, 0));
-    }
-    if !firmware::take_back_parked_cpus() {
-        return Err(Refused::new(code::PENDING, 0, 0));
-    }
-    system.is_enabled = false;
-    gic::disable_kicks(system.gicd_ctlr_found);
-    Ok(0)
-}
-
-/// `LEAVE`: only when nothing depends on this CPU's being under us: before `COMMIT` or after `DISABLE`.
-///
-/// # Errors
-/// `WRONG_STATE`, `CELLS_EXIST`.
-pub fn may_leave() -> Result<(), Refused> {
-    let system = system::lock()?;
-    match system.ledger.holdings().count() - 1 {
-        0 if system.is_enabled => Err(Refused::new(
-            code::WRONG_STATE,
-            State::Running.number().into(),
-            0,
-        )),
-        0 => Ok(()),
-        cells => Err(Refused::new(code::CELLS_EXIST, cells as u64, 0)),
-    }
-}
-
-/// `COMMIT`: all CPUs that Linux runs on have joined.
-///
-/// # Errors
-/// `CPU_MISSING`, `INJECTED`.
-pub fn commit() -> Result<u64, Refused> {
-    let mut system = system::lock()?;
-    if system.is_enabled {
-        return Err(Refused::new(code::ALREADY_ENABLED, 0, 0));
-    }
-    crate::boot::inject_failure(bulkhead_abi::enter::inject::COMMIT)?;
-    let missing = board()
-        .cpus()
-        .find(|cpu| cpu.was_online && power::get(cpu) != CpuPower::On);
-    if let Some(cpu) = missing {
-        return Err(Refused::new(code::CPU_MISSING, cpu.mpidr.get(), 0));
-    }
-    system.gicd_ctlr_found = gic::enable_kicks();
-    system.is_enabled = true;
-    system.publish();
-    defmt::info!("enabled on {=usize} CPUs", board().cpus().len());
-    Ok(0)
 }

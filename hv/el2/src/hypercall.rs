@@ -7,9 +7,9 @@ use bulkhead_abi::{ABI_VERSION, call};
 use bulkhead_model::id::CellId;
 use bulkhead_model::refused::Refused;
 
-use crate::cells;
 use crate::handle::Outcome;
 use crate::percpu::Cpu;
+use crate::{cells, enable, stop};
 
 /// PSTATE.M of EL1 with either stack pointer, execution state AArch64.
 const EL1T: u64 = 0b0100;
@@ -51,9 +51,9 @@ pub fn serve(cpu: &mut Cpu, function: u32) -> Outcome {
     }
     let [x1, x2, x3] = [cpu.frame.x[1], cpu.frame.x[2], cpu.frame.x[3]];
     let answer = match function {
-        call::COMMIT => cells::commit(),
-        call::DISABLE => cells::disable(),
-        call::LEAVE => match cells::may_leave() {
+        call::COMMIT => enable::commit(),
+        call::DISABLE => enable::disable(),
+        call::LEAVE => match enable::may_leave() {
             Ok(()) => return Outcome::Leave,
             Err(refused) => Err(refused),
         },
@@ -61,8 +61,8 @@ pub fn serve(cpu: &mut Cpu, function: u32) -> Outcome {
         call::CELL_LOAD => cells::load(x1, x2, x3),
         call::CELL_LOADED => cells::loaded(x1, x2, x3),
         call::CELL_START => cells::start(x1),
-        call::CELL_STOP => cells::stop(x1),
-        call::CELL_DESTROY => cells::destroy(x1, cpu.shared.mpidr),
+        call::CELL_STOP => stop::stop(x1),
+        call::CELL_DESTROY => stop::destroy(x1, cpu.shared.mpidr),
         call::CELL_WAIT => cells::wait(x1),
         _ => return Outcome::Return(bulkhead_model::smccc::NOT_SUPPORTED),
     };

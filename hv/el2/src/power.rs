@@ -14,7 +14,7 @@ use crate::board::board;
 use crate::handle::Outcome;
 use crate::percpu::{Cpu, PerCpu, Request};
 use crate::system::{self, System};
-use crate::{cells, firmware};
+use crate::{cells, firmware, stop};
 
 /// Returns a CPU's power as its cell sees it.
 pub fn get(cpu: &PerCpu) -> CpuPower {
@@ -101,7 +101,7 @@ impl View for Locked<'_> {
 
 /// The cell ends, or starts anew: its other CPUs are told now, this one parks, the last one settles it.
 fn end(system: &mut System, cell: CellId, event: Event) -> Outcome {
-    match cells::begin_stop(system, cell, event) {
+    match stop::begin_stop(system, cell, event) {
         Ok(()) => Outcome::Park,
         Err(_) => Outcome::Return(psci::DENIED),
     }

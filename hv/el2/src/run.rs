@@ -11,7 +11,7 @@ use core::sync::atomic::Ordering;
 
 use crate::handle::{self, Fault, Outcome};
 use crate::percpu::{Cpu, Request};
-use crate::{cells, context, firmware, gic, guest, life, power, sysreg, system};
+use crate::{cells, context, firmware, gic, guest, life, power, stop, sysreg, system};
 
 /// Never returns but to Linux, by leaving.
 pub fn run(mut cpu: Cpu) -> ! {
@@ -94,7 +94,7 @@ fn settle(cell: CellId) {
         return;
     };
     let is_stopping = cell != CellId::ROOT && system.cells[cell.index()].state.is_stopping();
-    if is_stopping && system.are_parked(cell) && cells::settle(&mut system, cell).is_err() {
+    if is_stopping && system.are_parked(cell) && stop::settle(&mut system, cell).is_err() {
         defmt::error!("cell {=usize} does not settle", cell.index());
     }
 }

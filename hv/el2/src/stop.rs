@@ -1,0 +1,181 @@
+//! The end of a cell: stopped, fenced, destroyed; and its new start when it asked for one.
+//!
+//! One rule: nobody is waited for. Who asks is told `PENDING`, and a CPU that does not stop loses all it could reach.
+
+use aarch64_cpu::registers::{CNTFRQ_EL0, CNTPCT_EL0, Readable};
+use arrayvec::ArrayVec;
+use bulkhead_abi::{MAX_CPUS, code};
+use bulkhead_model::cell::{Request as Event, State, next};
+use bulkhead_model::id::{CellId, CpuId, Mpidr};
+use bulkhead_model::psci::CpuPower;
+use bulkhead_model::refused::Refused;
+use core::sync::atomic::Ordering;
+
+use crate::board::board;
+use crate::cells::{cpus, discard, give_back, pending, scrub, start_first};
+use crate::system::{self, System};
+use crate::{gate, gic, power};
+
+/// How long a cell's CPUs may take to stop, seconds. Then the cell is fenced.
+const STOP_SECONDS: u64 = 2;
+/// After so many of them it loses its memory: whatever it executes faults.
+const CUT_OFF_SECONDS: u64 = 1;
+
+/// `CELL_STOP`.
+///
+/// # Errors
+/// `NO_SUCH_CELL`, `WRONG_STATE`, `PENDING`, `CPU_SILENT`.
+pub fn stop(id: u64) -> Result<u64, Refused> {
+    let mut system = system::lock()?;
+    let id = system.existing(id)?;
+    let slot = &mut system.cells[id.index()];
+    if slot.state == State::Stopped && slot.root_stops {
+        slot.root_stops = false;
+        defmt::info!("cell {=usize} stopped", id.index());
+        return Ok(0);
+    }
+    begin_stop(&mut system, id, Event::Stop)?;
+    system.cells[id.index()].root_stops = true;
+    finish_stop(&mut system, id)?;
+    system.publish();
+    Err(pending(&system, id)) // the next call finds it stopped
+}
+
+/// Tells a running cell's CPUs to stop, for good or to start anew (`event`).
+pub fn begin_stop(system: &mut System, id: CellId, event: Event) -> Result<(), Refused> {
+    let was = system.cells[id.index()].state;
+    system.advance(id, event)?;
+    if system.cells[id.index()].state != was {
+        system.cells[id.index()].stop_time = CNTPCT_EL0.get();
+        system.stop_cpus(id);
+        system.publish();
+    }
+    Ok(())
+}
+
+/// Notes that all CPUs of a cell that is being stopped are parked; starts it anew if it asked for that.
+pub fn settle(system: &mut System, id: CellId) -> Result<(), Refused> {
+    cpus(system, id).for_each(|cpu| power::set(cpu, CpuPower::Off));
+    if core::mem::take(&mut system.cells[id.index()].is_cut_off)
+        && let Some(tables) = &system.cells[id.index()].tables
+    {
+        tables.restore_all(&mut system::memory_of(id, tables));
+    }
+    system.advance(id, Event::Parked)?;
+    if system.cells[id.index()].state == State::Loaded {
+        defmt::info!("cell {=usize} restarts", id.index());
+        start_first(system, id)?;
+    }
+    system.publish();
+    Ok(())
+}
+
+/// Takes all memory away from a cell's CPUs, until it has stopped.
+fn cut_off(system: &mut System, id: CellId) {
+    if let Some(tables) = &system.cells[id.index()].tables {
+        tables.revoke_all(&mut system::memory_of(id, tables));
+    }
+    system.cells[id.index()].is_cut_off = true;
+}
+
+/// Answers `PENDING` until they have; cuts the cell off when one does not in time.
+fn finish_stop(system: &mut System, id: CellId) -> Result<(), Refused> {
+    if system.are_parked(id) {
+        return settle(system, id);
+    }
+    // A guest may have dodged the kick (its own CPUs reach each other's redistributors), or delayed it: once more.
+    system.stop_cpus(id);
+    let waited = CNTPCT_EL0
+        .get()
+        .wrapping_sub(system.cells[id.index()].stop_time);
+    if waited >= CUT_OFF_SECONDS * CNTFRQ_EL0.get() && !system.cells[id.index()].is_cut_off {
+        // Whatever it executes next faults into EL2, where it finds the request.
+        cut_off(system, id);
+    }
+    if waited < STOP_SECONDS * CNTFRQ_EL0.get() {
+        return Err(pending(system, id));
+    }
+    let silent = cpus(system, id).find(|cpu| !cpu.is_parked());
+    system.advance(id, Event::Silent)?;
+    system.publish();
+    let mpidr = silent.map_or(0, |cpu| cpu.mpidr.get());
+    defmt::error!(
+        "cell {=usize} fenced: CPU {=u64:#x} does not answer",
+        id.index(),
+        mpidr
+    );
+    Err(Refused::new(code::CPU_SILENT, mpidr, 0))
+}
+
+/// `CELL_DESTROY`.
+///
+/// # Errors
+/// `NO_SUCH_CELL`, `WRONG_STATE`, `PENDING`, `CPU_SILENT`.
+pub fn destroy(id: u64, caller: Mpidr) -> Result<u64, Refused> {
+    let mut system = system::lock()?;
+    let id = system.existing(id)?;
+    match system.cells[id.index()].state {
+        State::Running | State::Restarting => {
+            begin_stop(&mut system, id, Event::Stop)?;
+            return Err(pending(&system, id));
+        }
+        State::Stopping | State::Failing => {
+            finish_stop(&mut system, id)?;
+            return Err(pending(&system, id));
+        }
+        State::Creating => return Err(pending(&system, id)),
+        State::Fenced if !system.are_parked(id) => {
+            let silent = pending(&system, id);
+            return Err(Refused::new(code::CPU_SILENT, silent.a, 0));
+        }
+        State::Destroying => {}
+        state => {
+            next(state, Event::Destroy)?;
+            if !system.are_parked(id) {
+                return Err(pending(&system, id));
+            }
+            system.advance(id, Event::Destroy)?;
+            let first = cpus(&system, id)
+                .next()
+                .ok_or(Refused::new(code::NO_CPU, 0, 0))?;
+            scrub(&mut system, id, first)?;
+            system.publish();
+            return Err(pending(&system, id));
+        }
+    }
+    if !system.cells[id.index()].is_scrubbed || !system.are_parked(id) {
+        return Err(pending(&system, id));
+    }
+    release(&mut system, id, caller);
+    system.publish();
+    defmt::info!("cell {=usize} destroyed", id.index());
+    Ok(0)
+}
+
+/// Gives everything of a cell back. Its RAM is zeroed and its CPUs are parked.
+pub fn release(system: &mut System, id: CellId, caller: Mpidr) {
+    system.cells[id.index()].state = State::Free;
+    gic::hand_over(system.ledger.spis_of(id), caller);
+    if let (Some(root), Some(holding)) = (
+        &system.cells[CellId::ROOT.index()].tables,
+        system.ledger.cell(id),
+    ) {
+        let mut memory = system::memory_of(CellId::ROOT, root);
+        holding
+            .devices
+            .iter()
+            .for_each(|window| give_back(root, &mut memory, window.hpa));
+    }
+    if let Some(tables) = system.cells[id.index()].tables.take() {
+        discard(system, id, &tables);
+    }
+    let freed: ArrayVec<CpuId, MAX_CPUS> = system.ledger.cpus_of(id).collect();
+    system.ledger.release(id);
+    // SAFETY: the cell's CPUs are parked, as the caller checked; we hold the lock.
+    unsafe { gate::update(&system.ledger, id) };
+    for cpu in freed.into_iter().filter_map(|cpu| board().cpu(cpu)) {
+        cpu.set_cell(CellId::ROOT);
+        power::set(cpu, CpuPower::Off);
+        cpu.set_state(cpu.state.load(Ordering::Acquire));
+    }
+}
