@@ -50,7 +50,8 @@ for after in 20000 40000 80000; do
     create /tmp/big.dts
     bulkhead cell load big $inmates/bad.elf > /dev/null
     killed $after bulkhead cell start big
-    killed $after bulkhead cell stop big || true
+    is_state big running || bulkhead cell start big > /dev/null
+    killed $after bulkhead cell stop big
     killed $after bulkhead cell destroy big
     cleaned
 done
