@@ -10,7 +10,8 @@ system() {
     shift
     # shellcheck disable=SC2068
     bulkhead debug system-blob $@ > /tmp/system.blob
-    refused 1 "$wanted" bulkhead debug enable-blob /tmp/system.blob
+    # Little memory: all of it is cleaned from the caches at each try.
+    refused 1 "$wanted" bulkhead debug enable-blob /tmp/system.blob --hv-memory 512K --memory 1M
 }
 
 echo "the system's blob"
