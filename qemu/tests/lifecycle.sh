@@ -38,8 +38,9 @@ is "free memory for cells" "$(field pool_free)" "$pool"
 online "0-$(($(nproc) - 1))"
 after=$(free_kib)
 echo "free: $before KiB after 5 rounds, $after KiB after 50"
-# Linux's own ups and downs are up to 3 MiB here; what a round takes from it and gives back is 16 MiB.
-[ "$after" -gt $((before - 6144)) ] || fail "Linux has lost $((before - after)) KiB to cells"
+# Measured: 0.2 to 0.4 MiB in 45 rounds, as much as CPU hotplug without Bulkhead costs (0.34); up to 1.1 under load, and once
+# 3.1, not explained. So only a leak of more than 90 KiB a round is sure to be found here.
+[ "$after" -gt $((before - 4096)) ] || fail "Linux has lost $((before - after)) KiB to cells"
 
 echo "20 times enabled"
 rmmod bulkhead 2>&1 && fail "the module went while enabled"
@@ -55,7 +56,7 @@ done
 after=$(free_kib)
 online "0-$(($(nproc) - 1))"
 echo "free: $before KiB after 3 times, $after KiB after 20"
-[ "$after" -gt $((before - 6144)) ] || fail "Linux has lost $((before - after)) KiB to enable and disable"
+[ "$after" -gt $((before - 4096)) ] || fail "Linux has lost $((before - after)) KiB to enable and disable"
 is "Linux's resources" "$(grep -v 'Kernel\|System RAM' /proc/iomem)" "$resources"
 
 echo "the module reloads, with everything in it"

@@ -1,6 +1,6 @@
 //! The structural check that has to pass before `dtoolkit` reads a tree.
 //!
-//! `dtoolkit`'s own check also refuses names of more than 31 bytes, which the trees of Raspberry Pi and Versal have.
+//! `dtoolkit`'s own check also refuses names of more than 31 bytes, which the trees of real boards have.
 //! This one takes them and promises the rest: every offset, string and token that the reader follows lies inside the
 //! blob, and the nesting and number of nodes are bounded.
 //! Layout: Devicetree Specification, "Flattened Devicetree (DTB) Format".
