@@ -11,7 +11,7 @@ import spent
 
 # SVC marks of inmates/bench (inmates/bench/src/windows.rs): window n is between 0xb000 + n and 0xe000 + n.
 WINDOWS = {"timer_irq": 1, "device_irq": 2, "sgi": 3}
-ENOUGH_S = 600
+ENOUGH_S = 1200
 
 
 class Failed(Exception):
