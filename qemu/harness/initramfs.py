@@ -97,7 +97,7 @@ def _products(archive, dist, modules, run):
         "bulkhead.bin": "/lib/firmware/bulkhead.bin",
         "bulkhead.elf": "/usr/lib/bulkhead/bulkhead.elf",
         f"{run.kernel}/bulkhead.ko": f"{modules}/extra/bulkhead.ko",
-        "cells": f"{share}/cells",
+        f"cells/{run.machine['board']}": f"{share}/cells",
         "inmates": f"{share}/inmates",
     }
     for product, guest in products.items():
