@@ -108,6 +108,8 @@ loads! {
 }
 
 stores! {
+    /// Stores a byte.
+    store8 = "strb w0, [x1]";
     /// Stores 32 bits.
     store32 = "str w0, [x1]";
     /// Stores 64 bits.

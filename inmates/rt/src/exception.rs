@@ -11,6 +11,8 @@ use aarch64_cpu::registers::{ESR_EL1, FAR_EL1, Readable, TPIDR_EL1, Writeable};
 use arm_gic::gicv3::GicCpuInterface;
 use arm_gic::{IntId, InterruptGroup};
 
+use crate::gic;
+
 /// What an interrupted program had in its registers.
 #[repr(C)]
 struct Frame {
@@ -104,7 +106,7 @@ global_asm!(
 static HANDLER: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 
 /// Names the function that is called with each interrupt that this cell takes, on any CPU, with interrupts masked.
-/// The interrupt is ended when it returns.
+/// The interrupt is ended when it returns, as [`gic::set_end`] says. It may let others in meanwhile, if it masks them again.
 pub fn set_handler(handler: fn(IntId)) {
     HANDLER.store(handler as *mut (), Ordering::Release);
 }
@@ -144,5 +146,5 @@ fn interrupt() {
     // SAFETY: not null, so `set_handler` stored it there out of a `fn(IntId)`.
     let handler = unsafe { core::mem::transmute::<*mut (), fn(IntId)>(handler) };
     handler(intid);
-    GicCpuInterface::end_interrupt(intid, InterruptGroup::Group1);
+    gic::end(intid);
 }

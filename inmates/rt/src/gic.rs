@@ -3,17 +3,17 @@
 //! Bulkhead filters the distributor and gives the redistributor of this CPU only; both look like whole ones. So the
 //! driver's own set-up of everything is right here, and wrong on any system that shares its GIC unfiltered.
 
-use core::arch::asm;
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU8, Ordering};
 
 use arm_gic::gicv3::registers::{Gicd, GicrSgi};
 use arm_gic::gicv3::{
     GicCpuInterface, GicDistributor, GicRedistributor, GicRedistributorIterator, SgiTarget,
     SgiTargetGroup,
 };
-use arm_gic::{IntId, UniqueMmioPointer};
+use arm_gic::{IntId, InterruptGroup, UniqueMmioPointer};
 
-use crate::{Tree, cpu};
+use crate::{Tree, cpu, icc};
 
 /// The distributor and one CPU's redistributor and interface.
 pub struct Gic {
@@ -56,8 +56,7 @@ impl Gic {
         if role == Role::First {
             distributor.configure_default_settings();
         }
-        // SAFETY: EOImode 0: EOIR1 ends an interrupt, no DIR is needed. Nothing else of Rust's depends on it.
-        unsafe { asm!("msr icc_ctlr_el1, xzr", options(nostack, preserves_flags)) };
+        set_end(End::Joined);
         GicCpuInterface::set_priority_mask(0xff);
         GicCpuInterface::enable_group1(true);
         Self {
@@ -80,6 +79,40 @@ impl Gic {
         };
         done.expect("INTID");
     }
+}
+
+/// How the interrupts of this CPU are ended after their handler (IHI 0069, `ICC_CTLR_EL1.EOImode`).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum End {
+    /// EOIR1 drops the priority and deactivates.
+    Joined,
+    /// EOIR1 drops the priority, DIR deactivates.
+    Split,
+    /// EOIR1 drops the priority; the caller deactivates.
+    Dropped,
+}
+
+/// The [`End`] of now.
+static END: AtomicU8 = AtomicU8::new(End::Joined as u8);
+
+/// Chooses. For all CPUs; the caller's interface is set, the others' by their [`Gic::new`].
+pub fn set_end(end: End) {
+    const EOIMODE: u64 = 1 << 1;
+    END.store(end as u8, Ordering::Relaxed);
+    icc::Ctlr::set(if end == End::Joined { 0 } else { EOIMODE });
+}
+
+/// Ends an interrupt that was acknowledged.
+pub(crate) fn end(intid: IntId) {
+    GicCpuInterface::end_interrupt(intid, InterruptGroup::Group1);
+    if END.load(Ordering::Relaxed) == End::Split as u8 {
+        deactivate(intid);
+    }
+}
+
+/// Deactivates an interrupt whose priority was dropped.
+pub fn deactivate(intid: IntId) {
+    icc::Dir::set(intid.raw_value().into());
 }
 
 /// Sends an SGI to one CPU of the cell.

@@ -12,6 +12,8 @@ pub mod exception;
 pub mod executor;
 pub mod gic;
 pub mod hypercall;
+pub mod icc;
+pub mod lines;
 pub mod measure;
 mod start;
 pub mod timer;
