@@ -144,14 +144,15 @@ pub struct Log {
 /// What to do with cell files.
 #[derive(Debug, Subcommand)]
 pub enum Config {
-    /// Check a cell's file against a board and show what it comes to
+    /// Check cells' files against a board, together, and show what they come to
     Check {
-        /// The cell's file
-        file: PathBuf,
+        /// The cells' files, in the order in which they would be created
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
         /// The board's tree (.dtb or .dts); this machine's when left out
         #[arg(long, value_name = "FILE")]
         board: Option<PathBuf>,
-        /// Write the cell's own device tree there
+        /// Write the (last) cell's own device tree there
         #[arg(long, value_name = "FILE")]
         guest_tree: Option<PathBuf>,
     },

@@ -54,10 +54,10 @@ pub fn run(cli: Cli) -> Result<Report, Error> {
         Command::Cell(cell) => run_cell(&context, cell),
         Command::Log(args) => log::log(&context, &args),
         Command::Config(Config::Check {
-            file,
+            files,
             board,
             guest_tree,
-        }) => check::check(&context, &file, board.as_deref(), guest_tree.as_deref()),
+        }) => check::check(&context, &files, board.as_deref(), guest_tree.as_deref()),
         Command::Debug(debug) => debug::run(&context, debug),
     }
 }
@@ -112,13 +112,22 @@ pub(crate) fn refusal(what: &str, refused: Refused) -> Error {
     }
 }
 
+/// Tells whether `b` of a refusal is the id of the cell that has what was wanted.
+fn names_cell(refused: Refused) -> bool {
+    let codes = [
+        code::MEMORY_OF_CELL,
+        code::CPU_OF_CELL,
+        code::SPI_OF_CELL,
+        code::DEVICE_OF_CELL,
+    ];
+    codes.contains(&refused.code)
+}
+
 /// Names the cell that a refusal speaks of.
 pub(crate) fn with_cell_name(refused: Refused, info: &Info, text: String) -> String {
-    let id = match refused.code {
-        code::MEMORY_OF_CELL | code::CPU_OF_CELL | code::SPI_OF_CELL | code::DEVICE_OF_CELL => {
-            refused.b
-        }
-        _ => return text,
-    };
+    if !names_cell(refused) {
+        return text;
+    }
+    let id = refused.b;
     format!("{text} (cell {id} is '{}')", live::cell_name(info, id))
 }

@@ -27,6 +27,7 @@ struct Record {
     name: String,
     parent: Option<usize>,
     children: Vec<usize>,
+    /// By name.
     properties: Vec<(String, Vec<u8>)>,
 }
 
@@ -53,10 +54,12 @@ impl Tree {
     /// Adds a node and all below it; `check::MAX_DEPTH` bounds the recursion.
     fn add(&mut self, node: &FdtNode<'_>, parent: Option<usize>) -> usize {
         let index = self.nodes.len();
-        let properties = node
+        let mut properties: Vec<_> = node
             .properties()
             .map(|p| (p.name().to_owned(), p.value().to_vec()))
             .collect();
+        // Stable: of two with one name, the first stays first.
+        properties.sort_by(|(one, _), (other, _)| one.cmp(other));
         self.nodes.push(Record {
             name: node.name().to_owned(),
             parent,
@@ -185,7 +188,7 @@ impl<'t> Node<'t> {
         alike.next().filter(|_| alike.next().is_none())
     }
 
-    /// Returns its properties in order.
+    /// Returns its properties by name.
     pub fn properties(self) -> impl Iterator<Item = (&'t str, &'t [u8])> {
         self.record()
             .properties
@@ -193,11 +196,12 @@ impl<'t> Node<'t> {
             .map(|(name, value)| (name.as_str(), value.as_slice()))
     }
 
-    /// Returns the value of a property.
+    /// Returns the value of a property; of two with one name, the first's.
     pub fn property(self, name: &str) -> Option<&'t [u8]> {
-        self.properties()
-            .find(|(other, _)| *other == name)
-            .map(|(_, value)| value)
+        let properties = &self.record().properties;
+        let at = properties.partition_point(|(other, _)| other.as_str() < name);
+        let (found, value) = properties.get(at)?;
+        (found == name).then_some(value)
     }
 
     /// Returns a property of one cell.
@@ -229,6 +233,27 @@ pub fn strings(value: &[u8]) -> Option<Vec<&str>> {
     let list: Vec<&str> = text.split('\0').collect();
     let is_plain = |word: &&str| !word.is_empty() && !word.chars().any(char::is_control);
     list.iter().all(is_plain).then_some(list)
+}
+
+/// Most entries of a `reg`, a `ranges` or a list of interrupts: more than twice what any of Debian's trees has.
+const MAX_ENTRIES: usize = 1024;
+
+/// Splits a value into entries of so many cells; the error is the rest of a sentence about the property.
+fn entries(value: &[u8], size: usize) -> Result<Vec<Vec<u32>>, String> {
+    let words = cells(value).filter(|words| size != 0 && words.len().is_multiple_of(size));
+    let Some(words) = words else {
+        return Err(format!(
+            "of {} bytes is not a multiple of {size} cells",
+            value.len()
+        ));
+    };
+    let count = words.len() / size;
+    if count > MAX_ENTRIES {
+        return Err(format!(
+            "has {count} entries, more than the limit of {MAX_ENTRIES}"
+        ));
+    }
+    Ok(words.chunks_exact(size).map(<[u32]>::to_vec).collect())
 }
 
 /// Splits a value into cells; `None` when its length is not a multiple of four.

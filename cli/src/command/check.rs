@@ -1,16 +1,15 @@
-//! `config check`: what a cell's file comes to on a board, without touching anything.
+//! `config check`: what cells' files come to on a board, without touching anything.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bulkhead_model::addr::{Hpa, PAGE_SIZE, Region};
 use bulkhead_model::blob::{Placement, SystemConfig};
-use bulkhead_model::id::Mpidr;
+use bulkhead_model::id::{CellId, Mpidr};
 use bulkhead_model::ledger::Ledger;
-use bulkhead_model::refused::Refused;
 use serde_json::json;
 
-use super::{Context, refusal};
+use super::{Context, names_cell, refusal};
 use crate::board::Board;
 use crate::cell_file::CellFile;
 use crate::error::{ConfigError, Error};
@@ -22,29 +21,49 @@ use crate::tree::compile;
 /// Memory that `enable` takes for the hypervisor, bytes.
 const HV_SIZE: u64 = 512 << 10;
 
-/// Checks a cell's file against a board that has no other cells.
+/// Checks cells' files against a board that has no other cells, one after the other as if all were created.
 ///
 /// # Errors
-/// The file is wrong, or the board is.
+/// A file is wrong, or the board is, or two cells want the same.
 pub fn check(
     context: &Context,
-    path: &Path,
+    paths: &[PathBuf],
     board: Option<&Path>,
     guest_tree_to: Option<&Path>,
 ) -> Result<Report, Error> {
-    let cell = CellFile::read(&compile::read(path)?, &path.display().to_string())?;
-    let system_of = |read: &Board| match board {
-        Some(_) => Ok(read.system(&read.ram()?, |_| true)?),
-        None => context.system(read),
+    let read = |path: &PathBuf| {
+        let tree = compile::read(path)?;
+        Ok::<_, Error>(CellFile::read(&tree, &path.display().to_string())?)
     };
+    let cells = paths.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let is_live = board.is_none();
     let board = Board::read(board)?;
-    let resolved = resolve(&cell, &board, &spare(&board)?)?;
-    check_ledger(&system_of(&board)?, &cell, &resolved)?;
-    let tree = guest_tree::build(&cell, &resolved, &board)?;
-    if let Some(to) = guest_tree_to {
-        fs::write(to, &tree).map_err(|error| Error::file("write", to, &error))?;
+    let mut spare = spare(&board)?;
+    let mut all = Vec::new();
+    for cell in &cells {
+        let resolved = resolve(cell, &board, &spare)?;
+        spare.retain(|cpu| !resolved.config.cpus.contains(cpu));
+        all.push((cell, resolved));
     }
-    Ok(report(&cell, &resolved, &board, tree.len()))
+    let system = if is_live {
+        context.system(&board)?
+    } else {
+        board.system(&board.ram()?, |_| true)?
+    };
+    if let Some(mut ledger) = empty_ledger(&system)? {
+        for (cell, resolved) in &all {
+            claim(&mut ledger, cell, resolved)?;
+        }
+    }
+    let mut reports = Vec::new();
+    for (cell, resolved) in &all {
+        let tree = guest_tree::build(cell, resolved, &board)?;
+        if let Some(to) = guest_tree_to {
+            fs::write(to, &tree).map_err(|error| Error::file("write", to, &error))?;
+        }
+        reports.push(report(cell, resolved, &board, tree.len()));
+    }
+    Ok(join(reports))
 }
 
 /// All CPUs but the first, the last first.
@@ -53,35 +72,60 @@ pub(super) fn spare(board: &Board) -> Result<Vec<Mpidr>, ConfigError> {
     Ok(cpus.into_iter().skip(1).rev().collect())
 }
 
-/// Asks the ledger of a machine on which nothing else was given away.
+/// Returns the ledger of a machine on which nothing was given away; `None` where there is no RAM to keep it in.
 ///
 /// Where the hypervisor and the pool will lie is not known: explicit places are checked to be RAM, the rest as if
 /// the pool were as large as wanted.
-fn check_ledger(
-    system: &SystemConfig,
-    cell: &CellFile,
-    resolved: &Resolved<'_>,
-) -> Result<(), Error> {
-    let blame = |refused: Refused| Error::Config(blame(refused, cell, resolved));
+///
+/// # Errors
+/// The board's tree contradicts itself.
+pub fn empty_ledger(system: &SystemConfig) -> Result<Option<Ledger>, Error> {
+    let wrong = |refused| refusal("the board's tree", refused);
     let Some(ram) = system.ram.iter().max_by_key(|ram| ram.size()) else {
-        return Ok(());
+        return Ok(None);
     };
-    let align = |address: u64| address.next_multiple_of(HV_SIZE);
-    let hv = align(ram.base().0);
-    let pool = ram
-        .end()
-        .0
-        .checked_sub(hv + HV_SIZE)
-        .map(|size| size / PAGE_SIZE * PAGE_SIZE)
-        .unwrap_or_default();
-    let hv_region = Region::pages(Hpa(hv), HV_SIZE).map_err(|refused| refusal("board", refused))?;
-    let pool = Region::pages(Hpa(hv + HV_SIZE), pool).ok();
-    let ledger = Ledger::new(system, hv_region, pool, 52)
-        .map_err(|refused| refusal("the board's tree", refused))?;
-    ledger
-        .prepare_create(&resolved.config, |_| true)
-        .map(drop)
-        .map_err(blame)
+    let Some(hv) = ram.base().0.checked_next_multiple_of(HV_SIZE) else {
+        return Ok(None);
+    };
+    let hv_region = Region::pages(Hpa(hv), HV_SIZE).map_err(wrong)?;
+    let pool = hv_region.end().0;
+    let size = ram.end().0.saturating_sub(pool) / PAGE_SIZE * PAGE_SIZE;
+    let pool = Region::pages(Hpa(pool), size).ok();
+    Ledger::new(system, hv_region, pool, 52)
+        .map(Some)
+        .map_err(wrong)
+}
+
+/// Gives a cell what it asks for.
+fn claim(ledger: &mut Ledger, cell: &CellFile, resolved: &Resolved<'_>) -> Result<(), Error> {
+    match ledger.prepare_create(&resolved.config, |_| true) {
+        Ok(claim) => {
+            ledger.commit_create(claim);
+            Ok(())
+        }
+        Err(refused) => {
+            let mut error = blame(refused, cell, resolved);
+            let other = usize::try_from(refused.b).ok().and_then(CellId::new);
+            if let (true, Some(other)) = (names_cell(refused), other.and_then(|id| ledger.cell(id)))
+            {
+                error.reason = format!("{} (cell {} is '{}')", error.reason, refused.b, other.name);
+            }
+            Err(error.into())
+        }
+    }
+}
+
+/// Makes one report of several; of one, that one.
+fn join(mut reports: Vec<Report>) -> Report {
+    match reports.len() {
+        1 => reports.remove(0),
+        _ => {
+            let texts: Vec<_> = reports.iter().map(|report| report.text.as_str()).collect();
+            let text = texts.join("\n\n");
+            let all: Vec<_> = reports.iter().map(|report| report.json.clone()).collect();
+            Report::new(text, json!({ "cells": all }))
+        }
+    }
 }
 
 fn report(cell: &CellFile, resolved: &Resolved<'_>, board: &Board, tree_size: usize) -> Report {

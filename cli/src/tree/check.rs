@@ -17,7 +17,10 @@ const NOP: u32 = 4;
 const END: u32 = 9;
 /// Deeper than any board's; keeps every walk of a tree shallow.
 pub(crate) const MAX_DEPTH: usize = 32;
-const MAX_NODES: usize = 1 << 16;
+/// Some fifteen times what the largest of Debian's trees has; keeps what compares all nodes with each other short.
+const MAX_NODES: usize = 1 << 14;
+/// Linux for arm64 takes no larger tree itself (its "booting" document), bytes.
+const MAX_SIZE: usize = 2 << 20;
 
 /// What is wrong and at which byte.
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
@@ -44,6 +47,9 @@ pub(super) fn check(blob: &[u8]) -> Result<&[u8], Malformed> {
         return malformed("unknown version", 20);
     }
     let total = field(1)? as usize;
+    if total > MAX_SIZE {
+        return malformed("a stated size of more than 2 MiB", 4);
+    }
     let Some(blob) = blob.get(..total) else {
         return malformed("the stated size exceeds the file", 4);
     };

@@ -2,7 +2,7 @@
 //!
 //! Devicetree Specification, "reg" and "ranges".
 
-use super::{Node, cells, number};
+use super::{Node, entries, number};
 
 /// A range of physical addresses, as the tree states it; may be empty or wrap.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -33,16 +33,9 @@ pub fn windows(node: Node<'_>) -> Result<Vec<Window>, String> {
         return Err("the root node has a 'reg'".to_owned());
     };
     let (address_cells, size_cells) = (address_cells(bus)?, size_cells(bus)?);
-    let entry = address_cells + size_cells;
-    let words = cells(value).filter(|words| words.len() % entry == 0);
-    let Some(words) = words else {
-        return Err(format!(
-            "its 'reg' of {} bytes is not a multiple of {entry} cells",
-            value.len()
-        ));
-    };
-    words
-        .chunks_exact(entry)
+    entries(value, address_cells + size_cells)
+        .map_err(|reason| format!("its 'reg' {reason}"))?
+        .iter()
         .map(|entry| one_window(node, bus, entry.split_at(address_cells)))
         .collect()
 }
@@ -76,15 +69,9 @@ fn translate(bus: Node<'_>, window: Window) -> Result<Window, String> {
     let above = bus.parent().unwrap_or(bus);
     let (child_cells, parent_cells, size_cells) =
         (address_cells(bus)?, address_cells(above)?, size_cells(bus)?);
-    let entry = child_cells + parent_cells + size_cells;
-    let words = cells(value).filter(|words| words.len() % entry == 0);
-    let Some(words) = words else {
-        return Err(format!(
-            "'ranges' of {} is not a multiple of {entry} cells",
-            bus.path()
-        ));
-    };
-    let found = words.chunks_exact(entry).find_map(|entry| {
+    let entries = entries(value, child_cells + parent_cells + size_cells)
+        .map_err(|reason| format!("'ranges' of {} {reason}", bus.path()))?;
+    let found = entries.iter().find_map(|entry| {
         let (child, rest) = entry.split_at(child_cells);
         let (parent, size) = rest.split_at(parent_cells);
         let (child, parent, size) = (number(child)?, number(parent)?, number(size)?);
@@ -99,7 +86,7 @@ fn translate(bus: Node<'_>, window: Window) -> Result<Window, String> {
     found.ok_or_else(|| format!("{:#x} is in no 'ranges' of {}", window.base, bus.path()))
 }
 
-fn address_cells(bus: Node<'_>) -> Result<usize, String> {
+pub(super) fn address_cells(bus: Node<'_>) -> Result<usize, String> {
     cell_count(bus, "#address-cells", 2)
 }
 

@@ -290,8 +290,13 @@ fn this_boards_cells_are_good() {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let board = board("virt");
-        bulkhead_cli::command::check::check(&crate::support::context(), &path, Some(&board), None)
-            .unwrap();
+        bulkhead_cli::command::check::check(
+            &crate::support::context(),
+            &[path],
+            Some(&board),
+            None,
+        )
+        .unwrap();
         count += 1;
     }
     assert!(count >= 2);

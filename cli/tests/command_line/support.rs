@@ -49,7 +49,13 @@ pub fn context() -> Context {
 /// Checks a cell of these properties against a board; an error is its message without the file's path.
 pub fn verdict(on: &str, body: &str) -> Result<Report, String> {
     let path = cell(body);
-    check(&context(), &path, Some(&board(on)), None).map_err(|error| {
+    check(
+        &context(),
+        std::slice::from_ref(&path),
+        Some(&board(on)),
+        None,
+    )
+    .map_err(|error| {
         let folder = format!("{}/", path.parent().unwrap().display());
         error
             .to_string()
