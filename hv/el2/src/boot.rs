@@ -115,10 +115,10 @@ fn first_tables(hv_base: u64, hv_size: u64) -> Result<(), Refused> {
         ),
         _ => refused,
     };
-    let Some(root) = pages.allocate() else {
+    let Some(root) = pages.fresh(0, 0) else {
         return Err(Refused::new(code::HV_MEMORY_TOO_SMALL, hv_size, least));
     };
-    let tables = Tables::for_stage1(root);
+    let mut tables = Tables::for_stage1(root);
     let parts = [
         (hv_base, layout::rodata_start(), stage1_el2::CODE),
         (
@@ -139,6 +139,7 @@ fn first_tables(hv_base: u64, hv_size: u64) -> Result<(), Refused> {
             part = next;
         }
     }
+    let tables = tables.live(&mut pages);
     EL2_ROOT.store(root.0, Relaxed);
     BOOT.ttbr0.store(root.0, Relaxed);
     BOOT.tcr.store(tcr(&tables), Relaxed);
@@ -266,7 +267,7 @@ fn lay_out(config: &SystemConfig, hv: Region<Hpa>) -> Result<Region<Hpa>, Refuse
 }
 
 fn el2_tables() -> Tables {
-    Tables::for_stage1(Hpa(EL2_ROOT.load(Relaxed)))
+    Tables::of_stage1(Hpa(EL2_ROOT.load(Relaxed)))
 }
 
 /// Maps the interrupt controller, and the pool: EL2 zeroes and fills the cells' RAM.

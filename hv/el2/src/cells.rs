@@ -131,14 +131,16 @@ fn build_stage2(system: &mut System, claim: &Claim) -> Result<Tables, Refused> {
         .max()
         .unwrap_or(0);
     let bits = u8::try_from(64 - highest.saturating_sub(1).leading_zeros()).unwrap_or(u8::MAX);
-    let tables = system.new_tables(id, bits.clamp(32, board().pa_bits))?;
-    for (window, attributes) in windows(claim.holding()) {
-        let mut memory = system::memory_of(id, &tables);
+    let mut tables = system.new_tables(id, bits.clamp(32, board().pa_bits))?;
+    let mut memory = system::memory_of(id, &tables);
+    let mapped = windows(claim.holding()).try_for_each(|(window, attributes)| {
         let (gpa, hpa) = (window.gpa.base().0, window.hpa.base());
-        if let Err(refused) = tables.map(&mut memory, gpa, hpa, window.hpa.size(), attributes) {
-            discard(system, id, &tables);
-            return Err(refused);
-        }
+        tables.map(&mut memory, gpa, hpa, window.hpa.size(), attributes)
+    });
+    let tables = tables.live(&mut memory);
+    if let Err(refused) = mapped {
+        discard(system, id, &tables);
+        return Err(refused);
     }
     Ok(tables)
 }

@@ -69,9 +69,12 @@ entry:
     add     x3, x3, :lo12:__bss_start
     adrp    x4, __bss_end
     add     x4, x4, :lo12:__bss_end
-3:  cmp     x3, x4
+3:  cmp     x3, x4                  // whole pages (image.ld)
     b.hs    4f
-    stp     xzr, xzr, [x3], #16
+    stp     xzr, xzr, [x3, #16]
+    stp     xzr, xzr, [x3, #32]
+    stp     xzr, xzr, [x3, #48]
+    stp     xzr, xzr, [x3], #64
     b       3b
 4:  msr     tpidr_el2, xzr          // no struct yet
     adrp    x3, BOOT_STACK

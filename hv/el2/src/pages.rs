@@ -15,6 +15,8 @@ use crate::layout::bytes;
 use crate::sysreg;
 
 const PAGE: usize = bytes(PAGE_SIZE);
+/// Entries of a page.
+const ENTRIES: usize = PAGE / size_of::<u64>();
 
 /// Blocks of up to 2^20 bytes are enough: the largest is a concatenated start-level table.
 static HEAP: SpinMutex<Heap<21>> = SpinMutex::new(Heap::new());
@@ -36,12 +38,17 @@ pub fn free_count() -> usize {
 
 /// Allocates `count` pages of zeros (a power of two), aligned to their size.
 pub fn allocate(count: usize) -> Option<Hpa> {
+    let base = Hpa(take(count)?);
+    // SAFETY: the block is ours, mapped, and `count` pages long.
+    unsafe { fill(base, count, 0, 0) };
+    Some(base)
+}
+
+fn take(count: usize) -> Option<u64> {
     let size = count * PAGE;
     let layout = Layout::from_size_align(size, size).ok()?;
     let block = HEAP.lock().alloc(layout).ok()?;
-    // SAFETY: the block is ours, mapped, and `size` bytes long.
-    unsafe { block.as_ptr().write_bytes(0, size) };
-    Some(Hpa(block.as_ptr() as u64))
+    Some(block.as_ptr() as u64)
 }
 
 /// Gives `count` pages back that [`allocate`] gave at once.
@@ -57,6 +64,22 @@ pub fn free(base: Hpa, count: usize) {
     unsafe { HEAP.lock().dealloc(block, layout) };
 }
 
+/// Writes `first`, `first + step` and so on to `count` pages: several at a time, as these are most of what enable executes.
+///
+/// # Safety
+/// The pages are the caller's alone, and mapped, or the MMU is off.
+unsafe fn fill(base: Hpa, count: usize, first: u64, step: u64) {
+    let mut value = first;
+    for index in (0..count * ENTRIES).step_by(2) {
+        // SAFETY: inside the pages. Aligned, as Device memory wants it while the MMU is off.
+        unsafe { entry(base, index).write_volatile(value) };
+        // SAFETY: as above: there is an even number of entries.
+        unsafe { entry(base, index + 1).write_volatile(value.wrapping_add(step)) };
+        value = value.wrapping_add(2 * step);
+    }
+}
+
+#[inline(always)]
 fn entry(table: Hpa, index: usize) -> *mut u64 {
     (table.0 as *mut u64).wrapping_add(index)
 }
@@ -80,17 +103,22 @@ pub enum Pages {
 }
 
 impl TableMemory for Pages {
+    #[inline(always)]
     fn read(&self, table: Hpa, index: usize) -> u64 {
         // SAFETY: the model passes tables that came from `allocate`, and indices inside them.
         unsafe { entry(table, index).read_volatile() }
     }
 
+    #[inline(always)]
     fn write(&mut self, table: Hpa, index: usize, descriptor: u64) {
         // SAFETY: as for reading; all changes of a tree happen under one lock.
         unsafe { entry(table, index).write_volatile(descriptor) };
-        // The entry is visible to table walkers before whatever follows (DDI 0487, "Ordering of translation table
-        // walks").
+    }
+
+    fn complete(&mut self) {
+        // DDI 0487, "Ordering of translation table walks"; the ISB for EL2's own.
         sysreg::dsb_ish();
+        sysreg::isb();
     }
 
     fn available(&self) -> usize {
@@ -100,18 +128,19 @@ impl TableMemory for Pages {
         }
     }
 
-    fn allocate(&mut self) -> Option<Hpa> {
-        let Self::First { next, end } = self else {
-            return allocate(1);
+    fn fresh(&mut self, first: u64, step: u64) -> Option<Hpa> {
+        let page = match self {
+            Self::First { next, end } if *next < *end => {
+                let page = *next;
+                *next += PAGE_SIZE;
+                page
+            }
+            Self::First { .. } => return None,
+            Self::El2 | Self::Stage2 { .. } => take(1)?,
         };
-        let page = Hpa(*next);
-        if *next >= *end {
-            return None;
-        }
-        *next += PAGE_SIZE;
         // SAFETY: the page is mapped (or the MMU is off), unused, and ours.
-        (0..512).for_each(|index| unsafe { entry(page, index).write_volatile(0) });
-        Some(page)
+        unsafe { fill(Hpa(page), 1, first, step) };
+        Some(Hpa(page))
     }
 
     fn free(&mut self, table: Hpa) {

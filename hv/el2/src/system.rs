@@ -9,7 +9,7 @@ use bulkhead_model::blob::SystemConfig;
 use bulkhead_model::cell::{Request as Event, State, next};
 use bulkhead_model::id::CellId;
 use bulkhead_model::ledger::Ledger;
-use bulkhead_model::paging::{Tables, root_pages, stage2};
+use bulkhead_model::paging::{Draft, Tables, root_pages, stage2};
 use bulkhead_model::refused::Refused;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -156,7 +156,7 @@ pub fn set_up(config: &SystemConfig, board: &Board) -> Result<(), Refused> {
     let highest = config.ram.iter().map(|ram| ram.end().0).max().unwrap_or(0);
     let bits = u8::try_from(64 - highest.saturating_sub(1).leading_zeros()).unwrap_or(u8::MAX);
     let bits = bits.max(ROOT_BITS).min(board.pa_bits);
-    let tables = system.new_tables(CellId::ROOT, bits)?;
+    let mut tables = system.new_tables(CellId::ROOT, bits)?;
     let mut memory = memory_of(CellId::ROOT, &tables);
     tables.map(&mut memory, 0, Hpa(0), 1 << bits, stage2::NORMAL_RWX)?;
     for region in system.ledger.not_roots() {
@@ -175,7 +175,7 @@ pub fn set_up(config: &SystemConfig, board: &Board) -> Result<(), Refused> {
             attributes,
         )?;
     }
-    system.cells[CellId::ROOT.index()].tables = Some(tables);
+    system.cells[CellId::ROOT.index()].tables = Some(tables.live(&mut memory));
     system.cells[CellId::ROOT.index()].state = State::Running;
     // SAFETY: `prepare` runs before any CPU joins.
     unsafe { gate::set_root(&system.ledger) };
@@ -184,14 +184,14 @@ pub fn set_up(config: &SystemConfig, board: &Board) -> Result<(), Refused> {
 }
 
 /// Table memory whose invalidations reach the translations of this cell's tables.
-pub fn memory_of(cell: CellId, tables: &Tables) -> Pages {
+pub fn memory_of<S>(cell: CellId, tables: &Tables<S>) -> Pages {
     Pages::Stage2 {
         vttbr: vttbr(cell, tables),
     }
 }
 
 /// VTTBR_EL2 for a cell: its id plus 1 is its VMID, so that 0, which Linux used without stage 2, stays free.
-fn vttbr(cell: CellId, tables: &Tables) -> u64 {
+fn vttbr<S>(cell: CellId, tables: &Tables<S>) -> u64 {
     (cell.index() as u64 + 1) << 48 | tables.root().0
 }
 
@@ -200,7 +200,7 @@ impl System {
     ///
     /// # Errors
     /// `HV_PAGES_EXHAUSTED`.
-    pub fn new_tables(&mut self, cell: CellId, bits: u8) -> Result<Tables, Refused> {
+    pub fn new_tables(&mut self, cell: CellId, bits: u8) -> Result<Tables<Draft>, Refused> {
         let count = root_pages(bits);
         let root = pages::allocate(count).ok_or_else(|| {
             Refused::new(

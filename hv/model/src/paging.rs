@@ -1,9 +1,12 @@
 //! Translation tables: VMSAv8-64, 4 KiB granule, 48-bit output (Arm ARM DDI 0487, "The AArch64 Virtual Memory System
 //! Architecture"). Stage 2 of root and of cells, and EL2's own stage 1.
 //!
-//! One rule: a valid entry never becomes a different valid one. It becomes invalid, the TLBs forget it, then the new one is
-//! written (DDI 0487, "Using break-before-make when updating translation table entries"). A change is counted before it
-//! is made: it happens whole, or is refused with nothing written.
+//! One rule: a valid entry of a live tree never becomes a different valid one. It becomes invalid, the TLBs forget it, then
+//! the new one is written (DDI 0487, "Using break-before-make when updating translation table entries"). A draft, which
+//! nothing walks, is just written. A change is counted before it is made: it happens whole, or is refused with nothing
+//! written.
+
+use core::marker::PhantomData;
 
 use crate::addr::{Hpa, PAGE_SIZE};
 use crate::refused::Refused;
@@ -14,22 +17,25 @@ mod descriptor;
 pub mod stage1_el2;
 pub mod stage2;
 
-use change::{Change, Span};
-use descriptor::{Entry, LAST_LEVEL};
+use change::{Change, Span, Tree, Walked};
+use descriptor::LAST_LEVEL;
 
 /// Where tables live. EL2 implements it with volatile stores and barriers, tests with a vector.
 pub trait TableMemory {
     /// Reads an entry. `index` exceeds 511 in a start-level table that is concatenated from several pages.
     fn read(&self, table: Hpa, index: usize) -> u64;
-    /// Writes an entry with one 64-bit store, ordered before everything that follows.
+    /// Writes an entry with one 64-bit store.
     fn write(&mut self, table: Hpa, index: usize, descriptor: u64);
-    /// Number of pages that [`Self::allocate`] is sure to give.
+    /// Makes all entries written before visible to table walks before what follows.
+    fn complete(&mut self);
+    /// Number of pages that [`Self::fresh`] is sure to give.
     fn available(&self) -> usize;
-    /// Gives a page of zeros, aligned to its size.
-    fn allocate(&mut self) -> Option<Hpa>;
+    /// Gives a page, aligned to its size, with entries `first`, `first + step`, and so on.
+    fn fresh(&mut self, first: u64, step: u64) -> Option<Hpa>;
     /// Takes a page back.
     fn free(&mut self, table: Hpa);
-    /// Makes every TLB forget these input addresses, walk caches included; complete on return.
+    /// Makes every TLB forget these input addresses, walk caches included, after all entries written before are visible;
+    /// complete on return.
     fn invalidate(&mut self, base: u64, size: u64);
 }
 
@@ -52,13 +58,21 @@ enum Stage {
     Two = 2,
 }
 
+/// State of [`Tables`] that no hardware walks yet.
+#[derive(Debug)]
+pub struct Draft;
+/// State of [`Tables`] that hardware may walk.
+#[derive(Debug)]
+pub struct Live;
+
 /// A tree of tables. The caller owns the start-level pages, the tree owns the others.
 #[derive(Debug)]
-pub struct Tables {
+pub struct Tables<S = Live> {
     root: Hpa,
     start_level: u8,
     input_bits: u8,
     stage: Stage,
+    state: PhantomData<S>,
 }
 
 /// Largest input address, bits, that starts at level 1: 39 bits in one table, 16 tables concatenated (DDI 0487,
@@ -85,28 +99,66 @@ pub const fn root_pages(pa_bits: u8) -> usize {
     }
 }
 
-impl Tables {
+impl Tables<Draft> {
     /// Stage 2 for input addresses of `pa_bits` bits (at most what the CPU implements), in [`root_pages`] pages of zeros.
     #[must_use]
     pub const fn for_stage2(root: Hpa, pa_bits: u8) -> Self {
         let input_bits = stage2_bits(pa_bits);
         let start_level = if input_bits <= LEVEL_1_MAX_BITS { 1 } else { 0 };
-        Self {
-            root,
-            start_level,
-            input_bits,
-            stage: Stage::Two,
-        }
+        Self::new(root, start_level, input_bits, Stage::Two)
     }
 
     /// EL2's own stage 1: 48 bits from level 0, in one page of zeros.
     #[must_use]
     pub const fn for_stage1(root: Hpa) -> Self {
+        Self::new(root, 0, 48, Stage::One)
+    }
+
+    /// Maps `size` bytes at `input` to `output`, with the largest blocks; what was mapped there before is replaced.
+    ///
+    /// # Errors
+    /// `EMPTY`, `UNALIGNED`, `WRAPS` (either address); `HV_PAGES_EXHAUSTED`.
+    pub fn map<M: TableMemory>(
+        &mut self,
+        mem: &mut M,
+        input: u64,
+        output: Hpa,
+        size: u64,
+        attributes: u64,
+    ) -> Result<(), Refused> {
+        let change = Change::map(input, output, size, attributes)?;
+        self.change(mem, Walked::No, input, size, change)
+    }
+
+    /// Unmaps `size` bytes at `input`; what is not mapped there stays so.
+    ///
+    /// # Errors
+    /// `EMPTY`, `UNALIGNED`, `WRAPS`; `HV_PAGES_EXHAUSTED` (a block is split when a part of it goes).
+    pub fn unmap<M: TableMemory>(
+        &mut self,
+        mem: &mut M,
+        input: u64,
+        size: u64,
+    ) -> Result<(), Refused> {
+        self.change(mem, Walked::No, input, size, Change::UNMAP)
+    }
+
+    /// Completes it: from now on it may be walked.
+    #[must_use]
+    pub fn live<M: TableMemory>(self, mem: &mut M) -> Tables<Live> {
+        mem.complete();
+        Tables::new(self.root, self.start_level, self.input_bits, self.stage)
+    }
+}
+
+impl<S> Tables<S> {
+    const fn new(root: Hpa, start_level: u8, input_bits: u8, stage: Stage) -> Self {
         Self {
             root,
-            start_level: 0,
-            input_bits: 48,
-            stage: Stage::One,
+            start_level,
+            input_bits,
+            stage,
+            state: PhantomData,
         }
     }
 
@@ -128,31 +180,6 @@ impl Tables {
         64 - self.input_bits as u64
     }
 
-    /// Maps `size` bytes at `input` to `output`, with the largest blocks; what was mapped there before is replaced.
-    ///
-    /// # Errors
-    /// `EMPTY`, `UNALIGNED`, `WRAPS` (either address); `HV_PAGES_EXHAUSTED`.
-    pub fn map<M: TableMemory>(
-        &self,
-        mem: &mut M,
-        input: u64,
-        output: Hpa,
-        size: u64,
-        attributes: u64,
-    ) -> Result<(), Refused> {
-        let change = Change::map(input, output, size, attributes)?;
-        self.change(mem, self.span(input, size)?, change)
-    }
-
-    /// Unmaps `size` bytes at `input`; what is not mapped there stays so. Tables that only a part of this emptied stay:
-    /// mapping the same back then takes no page, and cannot fail.
-    ///
-    /// # Errors
-    /// `EMPTY`, `UNALIGNED`, `WRAPS`; `HV_PAGES_EXHAUSTED` (a block is split when a part of it goes).
-    pub fn unmap<M: TableMemory>(&self, mem: &mut M, input: u64, size: u64) -> Result<(), Refused> {
-        self.change(mem, self.span(input, size)?, Change::Unmap)
-    }
-
     /// Translates an address as the hardware does.
     #[must_use]
     pub fn lookup<M: TableMemory>(&self, mem: &M, input: u64) -> Option<Leaf> {
@@ -164,20 +191,86 @@ impl Tables {
         for level in self.start_level..=LAST_LEVEL {
             let index = descriptor::index_of(level, base, input);
             base += index as u64 * descriptor::entry_size(level);
-            match Entry::read(mem, table, index, level) {
-                Entry::Invalid => return None,
-                Entry::Table(next) => table = next,
-                Entry::Leaf { output, attributes } => {
-                    let output = Hpa(output + (input - base));
-                    return Some(Leaf {
-                        output,
-                        attributes,
-                        level,
-                    });
-                }
+            let entry = mem.read(table, index);
+            if let Some((output, attributes)) = descriptor::leaf_of(entry, level) {
+                return Some(Leaf {
+                    output: Hpa(output + (input - base)),
+                    attributes,
+                    level,
+                });
             }
+            table = descriptor::table_of(entry, level)?;
         }
         None
+    }
+
+    fn change<M: TableMemory>(
+        &self,
+        mem: &mut M,
+        walked: Walked,
+        input: u64,
+        size: u64,
+        change: Change,
+    ) -> Result<(), Refused> {
+        check_range(input, size, self.input_bits)?;
+        let span = Span {
+            start: input,
+            end: input + size,
+        };
+        let wanted = change.count(mem, Some(self.root), 0, self.start_level, 0, span);
+        let free = mem.available();
+        let exhausted = Refused::new(code::HV_PAGES_EXHAUSTED, wanted as u64, free as u64);
+        if wanted > free {
+            return Err(exhausted);
+        }
+        let mut tree = Tree {
+            mem,
+            stage: self.stage,
+            change,
+        };
+        tree.apply(walked, self.root, self.start_level, 0, span)
+            .ok_or(exhausted)
+    }
+
+    fn root_entries(&self) -> usize {
+        1 << (self.input_bits - descriptor::entry_bits(self.start_level))
+    }
+}
+
+impl Tables<Live> {
+    /// EL2's own stage 1 as [`Tables::for_stage1`] made it, found again by the CPU that runs on it.
+    #[must_use]
+    pub const fn of_stage1(root: Hpa) -> Self {
+        Self::new(root, 0, 48, Stage::One)
+    }
+
+    /// As [`Tables::<Draft>::map`], by break-before-make; complete on return.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn map<M: TableMemory>(
+        &self,
+        mem: &mut M,
+        input: u64,
+        output: Hpa,
+        size: u64,
+        attributes: u64,
+    ) -> Result<(), Refused> {
+        let change = Change::map(input, output, size, attributes)?;
+        self.change(mem, Walked::Yes, input, size, change)?;
+        mem.complete();
+        Ok(())
+    }
+
+    /// As [`Tables::<Draft>::unmap`]; complete on return. Tables that only a part of this emptied stay: mapping the same
+    /// back then takes no page, and cannot fail.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn unmap<M: TableMemory>(&self, mem: &mut M, input: u64, size: u64) -> Result<(), Refused> {
+        self.change(mem, Walked::Yes, input, size, Change::UNMAP)?;
+        mem.complete();
+        Ok(())
     }
 
     /// Makes all start-level entries invalid but keeps what they point to for [`Self::free_all`]: whoever runs on this
@@ -198,6 +291,7 @@ impl Tables {
                 mem.write(self.root, index, entry | descriptor::VALID);
             }
         }
+        mem.complete();
     }
 
     /// Frees all tables but the start-level one, which is then empty. Nobody may run on this tree any more.
@@ -206,42 +300,10 @@ impl Tables {
         for index in 0..self.root_entries() {
             let entry = mem.read(self.root, index);
             mem.write(self.root, index, 0);
-            if let Entry::Table(next) = Entry::decode(entry | descriptor::VALID, self.start_level) {
+            if let Some(next) = descriptor::table_of(entry | descriptor::VALID, self.start_level) {
                 change::free_tree(mem, next, self.start_level + 1);
             }
         }
-    }
-
-    fn root_entries(&self) -> usize {
-        1 << (self.input_bits - descriptor::entry_bits(self.start_level))
-    }
-
-    fn change<M: TableMemory>(
-        &self,
-        mem: &mut M,
-        span: Span,
-        change: Change,
-    ) -> Result<(), Refused> {
-        let root = Entry::Table(self.root);
-        let wanted = change.count(mem, root, self.start_level, 0, span);
-        let free = mem.available();
-        if wanted > free {
-            return Err(Refused::new(
-                code::HV_PAGES_EXHAUSTED,
-                wanted as u64,
-                free as u64,
-            ));
-        }
-        change.apply(mem, self.stage, self.root, self.start_level, 0, span);
-        Ok(())
-    }
-
-    fn span(&self, input: u64, size: u64) -> Result<Span, Refused> {
-        check_range(input, size, self.input_bits)?;
-        Ok(Span {
-            start: input,
-            end: input + size,
-        })
     }
 }
 

@@ -1,7 +1,10 @@
-//! One change of a tree: counted by the same steps that make it.
+//! One change of a tree: its pages are counted, then it is made.
+
+use core::ops::{Range, RangeInclusive};
 
 use super::descriptor::{
-    ENTRIES, Entry, LAST_LEVEL, OUTPUT_BITS, entry_size, index_of, keep_attributes,
+    ENTRIES, LAST_LEVEL, OUTPUT_BITS, VALID, entry_size, first_part, index_of, keep_attributes,
+    leaf_bits, leaf_of, step, table_of, to_table,
 };
 use super::{Stage, TableMemory, check_range};
 use crate::addr::Hpa;
@@ -15,7 +18,7 @@ pub struct Span {
 }
 
 impl Span {
-    /// Returns the part of it in the entry of `level` at `base`; empty (`start >= end`) when they do not overlap.
+    /// Returns the part of it in the entry of `level` at `base`.
     fn within(self, level: u8, base: u64) -> Self {
         Self {
             start: self.start.max(base),
@@ -23,224 +26,261 @@ impl Span {
         }
     }
 
-    fn covers(self, level: u8, base: u64) -> bool {
-        self.start <= base && base + entry_size(level) <= self.end
-    }
-
-    /// Returns index and base of the entries that it touches, in a table of `level` that begins at `base`.
-    fn entries(self, level: u8, base: u64) -> impl Iterator<Item = (usize, u64)> {
-        let size = entry_size(level);
+    /// Returns the entries that it touches, in a table of `level` that begins at `base`, and those that it covers.
+    fn entries(self, level: u8, base: u64) -> (RangeInclusive<usize>, Range<usize>) {
+        let within = entry_size(level) - 1;
         let first = index_of(level, base, self.start);
         let last = index_of(level, base, self.end - 1);
-        (first..=last).map(move |index| (index, base + index as u64 * size))
+        let covered = first + usize::from(self.start & within != 0)
+            ..last + usize::from(self.end & within == 0);
+        (first..=last, covered)
     }
+}
+
+/// Whether the hardware may be walking the table at hand.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Walked {
+    No,
+    Yes,
 }
 
 /// What becomes of every page of a span.
 #[derive(Clone, Copy, Debug)]
-pub enum Change {
-    Map {
-        /// Output minus input address, modulo 2^64.
-        offset: u64,
-        attributes: u64,
-    },
-    Unmap,
-}
-
-/// What becomes of one entry.
-enum Step {
-    Keep,
-    Put(Entry),
-    /// Only a part of it changes, or one entry of this level cannot say the change.
-    Descend,
+pub struct Change {
+    /// Output minus input address, modulo 2^64.
+    offset: u64,
+    /// With [`VALID`]; 0 unmaps.
+    attributes: u64,
 }
 
 impl Change {
+    pub const UNMAP: Self = Self {
+        offset: 0,
+        attributes: 0,
+    };
+
     pub fn map(input: u64, output: Hpa, size: u64, attributes: u64) -> Result<Self, Refused> {
         check_range(output.0, size, OUTPUT_BITS)?;
-        let offset = output.0.wrapping_sub(input);
-        Ok(Self::Map {
-            offset,
-            attributes: keep_attributes(attributes),
+        Ok(Self {
+            offset: output.0.wrapping_sub(input),
+            attributes: keep_attributes(attributes) | VALID,
         })
     }
 
-    /// What an entry at `base` has to hold for its pages to be as wanted; for a mapping perhaps not possible.
-    fn wanted(self, base: u64) -> Entry {
-        match self {
-            Self::Unmap => Entry::Invalid,
-            Self::Map { offset, attributes } => Entry::Leaf {
-                output: base.wrapping_add(offset),
-                attributes,
-            },
-        }
+    fn is_map(self) -> bool {
+        self.attributes != 0
     }
 
-    fn step(self, old: Entry, level: u8, base: u64, span: Span) -> Step {
-        let wanted = self.wanted(base);
-        if old == wanted {
-            Step::Keep
-        } else if span.covers(level, base) && wanted.fits(level) {
-            Step::Put(wanted)
+    /// What an entry at `base` has to hold for its pages to be as wanted, where one [can](Self::fits).
+    fn wanted(self, level: u8, base: u64) -> u64 {
+        if self.is_map() {
+            base.wrapping_add(self.offset) | self.attributes | leaf_bits(level)
         } else {
-            Step::Descend
+            0
         }
     }
 
-    /// Returns how many table pages it takes, below `node`: a table of `level`, or what one would be made from.
+    /// Tells whether one entry of this level can say it: level 0 has no leaves, and outputs are aligned to their size.
+    fn fits(self, level: u8) -> bool {
+        !self.is_map() || (level > 0 && self.offset.is_multiple_of(entry_size(level)))
+    }
+
+    /// Returns how many pages it takes in `table`, of `level`; without a table in one that would say the same as `whole`.
     pub fn count<M: TableMemory>(
         self,
         mem: &M,
-        node: Entry,
+        table: Option<Hpa>,
+        whole: u64,
         level: u8,
         base: u64,
         span: Span,
     ) -> usize {
+        let (touched, mut covered) = span.entries(level, base);
+        if !self.fits(level) {
+            covered = 0..0;
+        }
         let mut pages = 0;
-        for (index, base) in span.entries(level, base) {
-            let old = node.child(mem, level, index);
-            if let Step::Descend = self.step(old, level, base, span) {
-                let new_table = usize::from(!matches!(old, Entry::Table(_)));
-                pages +=
-                    new_table + self.count(mem, old, level + 1, base, span.within(level, base));
+        let mut next_index = *touched.start();
+        while next_index <= *touched.end() {
+            if covered.contains(&next_index) {
+                next_index = covered.end;
+                continue;
             }
+            let index = next_index;
+            next_index += 1;
+            let base = base + index as u64 * entry_size(level);
+            let old = match table {
+                Some(table) => mem.read(table, index),
+                None => first_part(whole, level) + index as u64 * step(whole, level),
+            };
+            if old == self.wanted(level, base) {
+                continue;
+            }
+            let next = table_of(old, level);
+            let part = span.within(level, base);
+            pages +=
+                usize::from(next.is_none()) + self.count(mem, next, old, level + 1, base, part);
         }
         pages
     }
+}
 
-    /// Makes it in a live table. The pages that [`Self::count`] told are available.
-    pub fn apply<M: TableMemory>(
-        self,
-        mem: &mut M,
-        stage: Stage,
+/// A tree that is being changed. The pages that [`Change::count`] told are available.
+pub struct Tree<'a, M> {
+    pub mem: &'a mut M,
+    pub stage: Stage,
+    pub change: Change,
+}
+
+/// An entry, and the input address that it begins at.
+#[derive(Clone, Copy)]
+struct Slot {
+    table: Hpa,
+    index: usize,
+    level: u8,
+    base: u64,
+}
+
+impl<M: TableMemory> Tree<'_, M> {
+    /// Makes the change in a table of `level` that begins at `base`. `None` when there was no page after all.
+    pub fn apply(
+        &mut self,
+        walked: Walked,
         table: Hpa,
         level: u8,
         base: u64,
         span: Span,
-    ) {
-        let mut live = Live {
-            mem,
-            table,
-            level,
-            stale: None,
-        };
-        for (index, base) in span.entries(level, base) {
-            let old = Entry::read(live.mem, table, index, level);
-            match (self.step(old, level, base, span), old) {
-                (Step::Keep, _) => {}
-                (Step::Put(new), _) => live.replace(index, base, old, new),
-                (Step::Descend, Entry::Table(next)) => {
-                    self.apply(
-                        live.mem,
-                        stage,
-                        next,
-                        level + 1,
-                        base,
-                        span.within(level, base),
-                    );
-                    if let (Self::Map { .. }, Stage::Two, Some(whole)) =
-                        (self, stage, merged(live.mem, next, level))
-                    {
-                        live.replace(index, base, old, whole);
-                    }
-                }
-                (Step::Descend, old) => {
-                    let next = self.build(live.mem, old, level + 1, base, span.within(level, base));
-                    live.replace(index, base, old, Entry::Table(next));
-                }
-            }
+    ) -> Option<()> {
+        let (touched, mut covered) = span.entries(level, base);
+        if !self.change.fits(level) {
+            covered = 0..0;
         }
-        live.forget_stale();
-    }
-
-    /// Makes a table that says what `whole` said, but for this change. Nothing points to it yet.
-    fn build<M: TableMemory>(
-        self,
-        mem: &mut M,
-        whole: Entry,
-        level: u8,
-        base: u64,
-        span: Span,
-    ) -> Hpa {
-        let Some(table) = mem.allocate() else {
-            panic!("pages were counted")
-        };
         let size = entry_size(level);
-        for index in 0..ENTRIES {
+        let stride = if self.change.is_map() { size } else { 0 };
+        // Input addresses of leaves that became invalid here and that TLBs may still hold.
+        let mut stale = None;
+        let mut index = *touched.start();
+        while index <= *touched.end() {
             let base = base + index as u64 * size;
-            let old = whole.part(level, index);
-            let part = span.within(level, base);
-            let new = if part.start >= part.end {
-                old
-            } else {
-                match self.step(old, level, base, span) {
-                    Step::Keep => old,
-                    Step::Put(new) => new,
-                    Step::Descend => Entry::Table(self.build(mem, old, level + 1, base, part)),
-                }
+            let wanted = self.change.wanted(level, base);
+            if walked == Walked::No && covered.contains(&index) {
+                self.overwrite(table, level, covered.clone(), wanted, stride);
+                index = covered.end;
+                continue;
+            }
+            let slot = Slot {
+                table,
+                index,
+                level,
+                base,
             };
-            if new != Entry::Invalid {
-                mem.write(table, index, new.encode(level));
+            index += 1;
+            let old = self.mem.read(table, slot.index);
+            if old == wanted {
+                continue;
+            }
+            let mut new = Some(wanted);
+            if !covered.contains(&slot.index) {
+                new = self.descend(walked, slot, old, span.within(level, base))?;
+            }
+            match new {
+                Some(new) if old == 0 => self.mem.write(table, slot.index, new),
+                Some(new) => self.replace(walked, slot, old, new, &mut stale),
+                None => {}
             }
         }
-        table
+        self.forget(stale);
+        Some(())
     }
-}
 
-/// A table that the hardware may be walking.
-struct Live<'a, M> {
-    mem: &'a mut M,
-    table: Hpa,
-    level: u8,
-    /// Input addresses of leaves that became invalid here and that TLBs may still hold.
-    stale: Option<Span>,
-}
+    /// Writes entries `first`, `first + stride` and so on to a table that is not walked.
+    fn overwrite(&mut self, table: Hpa, level: u8, entries: Range<usize>, first: u64, stride: u64) {
+        let mut new = first;
+        for index in entries {
+            let old = self.mem.read(table, index);
+            self.mem.write(table, index, new);
+            new = new.wrapping_add(stride);
+            if let Some(below) = table_of(old, level) {
+                free_tree(self.mem, below, level + 1);
+            }
+        }
+    }
 
-impl<M: TableMemory> Live<'_, M> {
-    /// Break-before-make; pages of a table that is replaced are freed when no walk can reach them any more.
-    fn replace(&mut self, index: usize, base: u64, old: Entry, new: Entry) {
-        let size = entry_size(self.level);
-        if old != Entry::Invalid {
-            self.mem
-                .write(self.table, index, Entry::Invalid.encode(self.level));
-            let stale = self.stale.get_or_insert(Span {
-                start: base,
-                end: base,
+    /// Makes the change below one entry. Returns what the entry has to become, if it has to change.
+    fn descend(&mut self, walked: Walked, slot: Slot, old: u64, span: Span) -> Option<Option<u64>> {
+        let Slot { level, base, .. } = slot;
+        if let Some(next) = table_of(old, level) {
+            self.apply(walked, next, level + 1, base, span)?;
+            let may_merge = self.change.is_map() && self.stage == Stage::Two;
+            return Some(if may_merge {
+                self.merged(next, level)
+            } else {
+                None
             });
-            stale.end = base + size;
+        }
+        let below = level + 1;
+        let next = self.mem.fresh(first_part(old, below), step(old, below))?;
+        self.apply(Walked::No, next, below, base, span)?;
+        if walked == Walked::Yes {
+            self.mem.complete(); // the table's entries are visible before the one that points to them
+        }
+        Some(Some(to_table(next)))
+    }
+
+    /// Replaces a valid entry, where the table is walked by break-before-make; pages of a table that is replaced are freed
+    /// when no walk can reach them any more.
+    fn replace(
+        &mut self,
+        walked: Walked,
+        slot: Slot,
+        old: u64,
+        new: u64,
+        stale: &mut Option<Span>,
+    ) {
+        let Slot {
+            table,
+            index,
+            level,
+            base,
+        } = slot;
+        let below = table_of(old, level);
+        if walked == Walked::Yes {
+            self.mem.write(table, index, 0);
+            let (start, end) = (base, base + entry_size(level));
+            stale.get_or_insert(Span { start, end }).end = end;
             // Leaves that only go may wait for the next ones: one invalidation for all of them.
-            if !matches!((old, new), (Entry::Leaf { .. }, Entry::Invalid)) {
-                self.forget_stale();
+            if new != 0 || below.is_some() {
+                self.forget(stale.take());
             }
         }
-        if new != Entry::Invalid {
-            self.mem.write(self.table, index, new.encode(self.level));
-        }
-        if let Entry::Table(table) = old {
-            free_tree(self.mem, table, self.level + 1);
+        self.mem.write(table, index, new);
+        if let Some(below) = below {
+            free_tree(self.mem, below, level + 1);
         }
     }
 
-    fn forget_stale(&mut self) {
-        if let Some(Span { start, end }) = self.stale.take() {
+    fn forget(&mut self, stale: Option<Span>) {
+        if let Some(Span { start, end }) = stale {
             self.mem.invalidate(start, end - start);
         }
     }
-}
 
-/// Returns the leaf of `level` that says the same as all of `table` below it.
-fn merged<M: TableMemory>(mem: &M, table: Hpa, level: u8) -> Option<Entry> {
-    let whole = Entry::read(mem, table, 0, level + 1);
-    let same = |index| Entry::read(mem, table, index, level + 1) == whole.part(level + 1, index);
-    let is_leaf = matches!(whole, Entry::Leaf { .. });
-    (is_leaf && whole.fits(level) && (1..ENTRIES).all(same)).then_some(whole)
+    /// Returns the leaf of `level` that says the same as all of `table` below it.
+    fn merged(&self, table: Hpa, level: u8) -> Option<u64> {
+        let first = self.mem.read(table, 0);
+        let (output, attributes) = leaf_of(first, level + 1)?;
+        let size = entry_size(level + 1);
+        let same = |index| self.mem.read(table, index) == first + index as u64 * size;
+        let fits = level > 0 && output.is_multiple_of(entry_size(level));
+        (fits && (1..ENTRIES).all(same)).then_some(output | attributes | leaf_bits(level))
+    }
 }
 
 /// Frees a table of `level` and all below it. No walk can reach it.
 pub fn free_tree<M: TableMemory>(mem: &mut M, table: Hpa, level: u8) {
     if level < LAST_LEVEL {
         for index in 0..ENTRIES {
-            if let Entry::Table(next) = Entry::read(mem, table, index, level) {
+            if let Some(next) = table_of(mem.read(table, index), level) {
                 free_tree(mem, next, level + 1);
             }
         }

@@ -1,6 +1,6 @@
-//! Descriptors of VMSAv8-64 with the 4 KiB granule (Arm ARM DDI 0487, "VMSAv8-64 translation table format descriptors").
+//! Descriptors of VMSAv8-64 with the 4 KiB granule (Arm ARM DDI 0487, "VMSAv8-64 translation table format descriptors"),
+//! as numbers: most are only compared, copied and counted up.
 
-use super::TableMemory;
 use crate::addr::Hpa;
 
 /// Bit 0: the entry is valid.
@@ -33,70 +33,54 @@ pub const fn index_of(level: u8, base: u64, address: u64) -> usize {
     ((address - base) >> entry_bits(level) & MAX_INDEX) as usize
 }
 
-/// A decoded entry.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Entry {
-    Invalid,
-    Table(Hpa),
-    Leaf { output: u64, attributes: u64 },
+/// Bits that make a valid leaf of this level. Level 0 has none: there it is reserved.
+pub const fn leaf_bits(level: u8) -> u64 {
+    if level == LAST_LEVEL {
+        TABLE_OR_PAGE | VALID
+    } else {
+        VALID
+    }
 }
 
-impl Entry {
-    /// Reads and decodes one.
-    pub fn read<M: TableMemory>(mem: &M, table: Hpa, index: usize, level: u8) -> Self {
-        Self::decode(mem.read(table, index), level)
-    }
+/// The entry that points to a table.
+pub const fn to_table(table: Hpa) -> u64 {
+    table.0 | TABLE_OR_PAGE | VALID
+}
 
-    /// Decodes one. What is reserved is invalid.
-    pub fn decode(descriptor: u64, level: u8) -> Self {
-        if descriptor & VALID == 0 {
-            return Self::Invalid;
-        }
-        let (output, attributes) = (descriptor & ADDRESS, keep_attributes(descriptor));
-        match (descriptor & TABLE_OR_PAGE != 0, level) {
-            (true, 0..LAST_LEVEL) => Self::Table(Hpa(output)),
-            (true, LAST_LEVEL) | (false, 1..LAST_LEVEL) => Self::Leaf { output, attributes },
-            _ => Self::Invalid,
-        }
+/// The table that an entry of this level points to, if it does.
+pub const fn table_of(entry: u64, level: u8) -> Option<Hpa> {
+    if level < LAST_LEVEL && entry & (TABLE_OR_PAGE | VALID) == TABLE_OR_PAGE | VALID {
+        Some(Hpa(entry & ADDRESS))
+    } else {
+        None
     }
+}
 
-    /// Encodes it for this level.
-    pub fn encode(self, level: u8) -> u64 {
-        match self {
-            Self::Invalid => 0,
-            Self::Table(table) => table.0 | TABLE_OR_PAGE | VALID,
-            Self::Leaf { output, attributes } if level == LAST_LEVEL => {
-                output | attributes | TABLE_OR_PAGE | VALID
-            }
-            Self::Leaf { output, attributes } => output | attributes | VALID,
-        }
+/// Output address and attributes of a leaf of this level. What is reserved is invalid.
+pub const fn leaf_of(entry: u64, level: u8) -> Option<(u64, u64)> {
+    if level > 0 && entry & (TABLE_OR_PAGE | VALID) == leaf_bits(level) {
+        Some((entry & ADDRESS, keep_attributes(entry)))
+    } else {
+        None
     }
+}
 
-    /// Tells whether one entry of this level can hold it.
-    pub fn fits(self, level: u8) -> bool {
-        match self {
-            Self::Leaf { output, .. } => level > 0 && output.is_multiple_of(entry_size(level)),
-            Self::Invalid | Self::Table(_) => true,
-        }
+/// First entry of a table on `level` that says the same as the leaf, or invalid entry, above it. The others follow by
+/// [`step`].
+pub const fn first_part(whole: u64, level: u8) -> u64 {
+    if whole & VALID == 0 {
+        0
+    } else {
+        whole | leaf_bits(level)
     }
+}
 
-    /// Returns entry `index` below this one, on `level`: of the table, or of one that would say the same.
-    pub fn child<M: TableMemory>(self, mem: &M, level: u8, index: usize) -> Self {
-        match self {
-            Self::Table(table) => Self::read(mem, table, index, level),
-            whole => whole.part(level, index),
-        }
-    }
-
-    /// Returns what entry `index` of a table on `level` has to be, to say the same as this one on the level above.
-    pub fn part(self, level: u8, index: usize) -> Self {
-        match self {
-            Self::Leaf { output, attributes } => {
-                let output = output + index as u64 * entry_size(level);
-                Self::Leaf { output, attributes }
-            }
-            other => other,
-        }
+/// What an entry of such a table is more than the one before it.
+pub const fn step(whole: u64, level: u8) -> u64 {
+    if whole & VALID == 0 {
+        0
+    } else {
+        entry_size(level)
     }
 }
 

@@ -3,7 +3,7 @@
 use bulkhead_abi::code;
 use bulkhead_model::addr::{Hpa, PAGE_SIZE};
 use bulkhead_model::paging::stage2::{DEVICE_RW, NORMAL_RO, NORMAL_RW_XN, NORMAL_RWX};
-use bulkhead_model::paging::{Leaf, TableMemory, Tables, root_pages, stage1_el2};
+use bulkhead_model::paging::{Draft, Leaf, TableMemory, Tables, root_pages, stage1_el2};
 use bulkhead_model::refused::Refused;
 
 use crate::table_memory::{Memory, ROOT};
@@ -14,7 +14,17 @@ const GIB: u64 = 1 << 30;
 fn stage2(pa_bits: u8) -> (Tables, Memory) {
     let tables = Tables::for_stage2(ROOT, pa_bits);
     let start_level = if tables.vtcr_sl0() == 1 { 1 } else { 0 };
-    (tables, Memory::new(start_level, 512 * root_pages(pa_bits)))
+    let mut mem = Memory::new(start_level, 512 * root_pages(pa_bits));
+    (tables.live(&mut mem), mem)
+}
+
+fn draft(pa_bits: u8) -> (Tables<Draft>, Memory) {
+    let tables = Tables::for_stage2(ROOT, pa_bits);
+    let start_level = if tables.vtcr_sl0() == 1 { 1 } else { 0 };
+    (
+        tables,
+        Memory::draft(start_level, 512 * root_pages(pa_bits)),
+    )
 }
 
 fn identity(pa_bits: u8, size: u64) -> (Tables, Memory) {
@@ -64,6 +74,54 @@ fn an_identity_map_takes_the_largest_blocks() {
     };
     assert_eq!(tables.lookup(&mem, last), Some(leaf));
     assert_eq!(tables.lookup(&mem, 1 << 40), None);
+}
+
+#[test]
+fn a_draft_is_written_with_no_invalidation_and_completed_once() {
+    let (mut tables, mut mem) = draft(40);
+    let hole = |at, size| (at, size);
+    tables
+        .map(&mut mem, 0, Hpa(0), 1 << 40, NORMAL_RWX)
+        .unwrap();
+    for (at, size) in [
+        hole(MIB2 + PAGE_SIZE, GIB),
+        hole(3 * GIB - PAGE_SIZE, 2 * PAGE_SIZE),
+    ] {
+        tables.unmap(&mut mem, at, size).unwrap();
+        assert_eq!(tables.lookup(&mem, at), None);
+        assert_eq!(tables.lookup(&mem, at + size - 1), None);
+        for kept in [at - 1, at + size] {
+            assert_eq!(tables.lookup(&mem, kept).unwrap().output, Hpa(kept));
+        }
+    }
+    assert_eq!((mem.invalidate_count, mem.complete_count), (0, 0));
+    let _live = tables.live(&mut mem);
+    assert_eq!((mem.invalidate_count, mem.complete_count), (0, 1));
+    mem.go_live();
+    mem.check_settled();
+}
+
+#[test]
+fn what_replaces_tables_of_a_draft_frees_them() {
+    let (mut tables, mut mem) = draft(40);
+    for page in 0..3 {
+        let at = GIB + page * MIB2;
+        tables
+            .map(&mut mem, at, Hpa(0), PAGE_SIZE, NORMAL_RWX)
+            .unwrap();
+    }
+    assert_eq!(mem.used(), 4);
+    tables.unmap(&mut mem, 0, 2 * GIB).unwrap();
+    assert_eq!(mem.used(), 0);
+    tables
+        .map(&mut mem, 0, Hpa(0), PAGE_SIZE, NORMAL_RWX)
+        .unwrap();
+    let rest = GIB - PAGE_SIZE;
+    tables
+        .map(&mut mem, PAGE_SIZE, Hpa(PAGE_SIZE), rest, NORMAL_RWX)
+        .unwrap();
+    assert_eq!(mem.used(), 0, "merged");
+    assert_eq!(mem.invalidate_count, 0);
 }
 
 #[test]
@@ -175,7 +233,7 @@ fn misaligned_outputs_take_smaller_entries() {
 
 #[test]
 fn el2s_own_blocks_are_never_merged() {
-    let tables = Tables::for_stage1(ROOT);
+    let tables = Tables::of_stage1(ROOT);
     let mut mem = Memory::new(0, 512);
     tables
         .map(&mut mem, 0, Hpa(0), PAGE_SIZE, stage1_el2::DATA)

@@ -120,8 +120,8 @@ proptest! {
         more in prop::collection::vec(any::<u64>(), 50),
     ) {
         let pa_bits = if level_0 { 48 } else { 41 };
-        let tables = Tables::for_stage2(ROOT, pa_bits);
         let mut mem = Memory::new(if level_0 { 0 } else { 1 }, 512 * root_pages(pa_bits));
+        let tables = Tables::for_stage2(ROOT, pa_bits).live(&mut mem);
         for count in 1..=steps.len() {
             steps[count - 1].apply(&tables, &mut mem);
             check(&tables, &mem, &steps[..count], &more);
@@ -132,9 +132,29 @@ proptest! {
     }
 
     #[test]
+    fn a_draft_becomes_the_same_tree(steps in prop::collection::vec(step(), 1..8), more in prop::collection::vec(any::<u64>(), 50)) {
+        let mut mem = Memory::draft(1, 512 * root_pages(41));
+        let mut tables = Tables::for_stage2(ROOT, 41);
+        for Step { input, size, mapping } in steps.iter().copied() {
+            match mapping {
+                Some((offset, attributes)) => tables.map(&mut mem, input, Hpa(input + offset), size, attributes),
+                None => tables.unmap(&mut mem, input, size),
+            }.unwrap();
+        }
+        assert_eq!(mem.invalidate_count, 0);
+        let tables = tables.live(&mut mem);
+        mem.go_live();
+        check(&tables, &mem, &steps, &more);
+        let mut changed = Memory::new(1, 512 * root_pages(41));
+        let other = Tables::for_stage2(ROOT, 41).live(&mut changed);
+        steps.iter().for_each(|step| step.apply(&other, &mut changed));
+        assert_eq!(mem.used(), changed.used());
+    }
+
+    #[test]
     fn what_root_gets_back_leaves_no_trace(taken in prop::collection::vec(step(), 1..8), order in any::<prop::sample::Index>()) {
-        let tables = Tables::for_stage2(ROOT, 41);
         let mut mem = Memory::new(1, 512 * root_pages(41));
+        let tables = Tables::for_stage2(ROOT, 41).live(&mut mem);
         let map = |mem: &mut Memory, input, size| tables.map(mem, input, Hpa(input), size, NORMAL_RWX).unwrap();
         map(&mut mem, 0, 1 << 41);
         for step in &taken {
@@ -154,8 +174,8 @@ proptest! {
         borders in prop::collection::btree_set(address(), 2..12),
         order in prop::collection::vec(any::<prop::sample::Index>(), 12),
     ) {
-        let tables = Tables::for_stage2(ROOT, 41);
         let mut mem = Memory::new(1, 512 * root_pages(41));
+        let tables = Tables::for_stage2(ROOT, 41).live(&mut mem);
         tables.map(&mut mem, 0, Hpa(0), 1 << 41, NORMAL_RWX).unwrap();
         let borders: Vec<u64> = borders.into_iter().collect();
         let mut windows: Vec<_> = borders.windows(2).map(|pair| (pair[0], pair[1] - pair[0], false)).collect();
@@ -182,8 +202,8 @@ proptest! {
         then in step(),
         limit in 0_usize..12,
     ) {
-        let tables = Tables::for_stage2(ROOT, 41);
         let mut mem = Memory::new(1, 512 * root_pages(41));
+        let tables = Tables::for_stage2(ROOT, 41).live(&mut mem);
         first.iter().for_each(|step| step.apply(&tables, &mut mem));
         mem.limit = mem.used() + limit;
         let before = mem.clone();

@@ -1,4 +1,5 @@
-//! Memory for tables, and TLBs that remember: it panics when the rules of break-before-make are broken.
+//! Memory for tables, and TLBs that remember: it panics when the rules of break-before-make are broken, or when a table is
+//! walked whose entries were not complete.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,11 +29,35 @@ pub struct Memory {
     pub limit: usize,
     freed: Vec<u64>,
     stale: BTreeMap<(u64, usize), Stale>,
+    /// Tables with entries that walks may not see yet.
+    incomplete: BTreeSet<u64>,
+    pub complete_count: usize,
     pub write_count: usize,
     pub invalidate_count: usize,
 }
 
 impl Memory {
+    /// Of a tree that nothing walks before [`Self::go_live`].
+    pub fn draft(start_level: u8, root_entries: usize) -> Self {
+        Self {
+            live: BTreeMap::new(),
+            ..Self::new(start_level, root_entries)
+        }
+    }
+
+    /// The hardware walks it from now on.
+    pub fn go_live(&mut self) {
+        assert!(self.live.is_empty());
+        self.live = self.below(ROOT.0, self.start_level, 0);
+        self.check_complete();
+    }
+
+    fn check_complete(&self) {
+        let walked = |table: &&u64| self.live.contains_key(*table);
+        let hidden: Vec<_> = self.incomplete.iter().filter(walked).collect();
+        assert!(hidden.is_empty(), "not complete: {hidden:x?}");
+    }
+
     pub fn new(start_level: u8, root_entries: usize) -> Self {
         Self {
             pages: BTreeMap::from([(ROOT.0, vec![0; root_entries])]),
@@ -41,6 +66,8 @@ impl Memory {
             limit: 100_000,
             freed: Vec::new(),
             stale: BTreeMap::new(),
+            incomplete: BTreeSet::new(),
+            complete_count: 0,
             write_count: 0,
             invalidate_count: 0,
         }
@@ -54,6 +81,7 @@ impl Memory {
     /// Nothing is waiting for an invalidation, every table can be reached, every leaf is one.
     pub fn check_settled(&self) {
         assert!(self.stale.is_empty(), "TLBs still hold {:x?}", self.stale);
+        self.check_complete();
         let reached = self.below(ROOT.0, self.start_level, 0);
         assert!(
             reached.keys().eq(self.pages.keys()),
@@ -116,6 +144,9 @@ impl TableMemory for Memory {
         self.write_count += 1;
         let old = self.pages[&table.0][index];
         self.pages.get_mut(&table.0).unwrap()[index] = descriptor;
+        if descriptor & VALID != 0 {
+            self.incomplete.insert(table.0);
+        }
         let Some(&(level, base)) = self.live.get(&table.0) else {
             return;
         };
@@ -136,6 +167,8 @@ impl TableMemory for Memory {
             false => BTreeMap::new(),
         };
         let (gone, new) = (subtree(old), subtree(descriptor));
+        let hidden = new.keys().find(|table| self.incomplete.contains(table));
+        assert!(hidden.is_none(), "linked before complete: {hidden:x?}");
         for table in gone.keys() {
             self.live.remove(table);
         }
@@ -157,13 +190,20 @@ impl TableMemory for Memory {
         self.limit - self.used()
     }
 
-    fn allocate(&mut self) -> Option<Hpa> {
+    fn complete(&mut self) {
+        self.complete_count += 1;
+        self.incomplete.clear();
+    }
+
+    fn fresh(&mut self, first: u64, step: u64) -> Option<Hpa> {
         if self.available() == 0 {
             return None;
         }
         let fresh = || HEAP + self.pages.len() as u64 * PAGE_SIZE;
         let page = self.freed.pop().unwrap_or_else(fresh);
-        assert!(self.pages.insert(page, vec![0; 512]).is_none());
+        let entries = (0..512).map(|index| first + index * step).collect();
+        assert!(self.pages.insert(page, entries).is_none());
+        self.incomplete.insert(page);
         Some(Hpa(page))
     }
 
@@ -176,11 +216,13 @@ impl TableMemory for Memory {
             "freed while walked"
         );
         assert!(self.pages.remove(&table.0).is_some(), "freed twice");
+        self.incomplete.remove(&table.0);
         self.freed.push(table.0);
     }
 
     fn invalidate(&mut self, base: u64, size: u64) {
         self.invalidate_count += 1;
+        self.complete(); // a part of it
         self.stale
             .retain(|_, stale| stale.start < base || base + size < stale.end);
     }
