@@ -18,12 +18,17 @@ pub const UNKNOWN: u32 = 0;
 const TIOCGSERIAL: Opcode = 0x541e;
 const TIOCSSERIAL: Opcode = 0x541f;
 
-/// `struct serial_struct` of 64-bit Linux (linux/serial.h). We only ever change its first field.
+/// The least `baud_base` that the driver of PL011s takes; a line of fixed speed (SBSA) says 0, and does not use it.
+const LEAST_BAUD_BASE: u32 = 9600;
+
+/// `struct serial_struct` of 64-bit Linux (linux/serial.h). We change its type, and a base that would be refused.
 #[repr(C, align(8))]
 #[derive(Default)]
 struct SerialStruct {
     kind: u32,
-    others: [u32; 17],
+    others: [u32; 6],
+    baud_base: u32,
+    rest: [u32; 10],
 }
 
 /// Sets the type of the line at a device file.
@@ -53,6 +58,7 @@ fn change(file: &Path, kind: u32) -> io::Result<()> {
     // SAFETY: the updater holds the only reference to the settings until the call returns.
     unsafe { ioctl(&line, get) }?;
     settings.kind = kind;
+    settings.baud_base = settings.baud_base.max(LEAST_BAUD_BASE);
     // SAFETY: the kernel reads a `serial_struct`, which is the one that it gave us but for the type.
     let set = unsafe { Updater::<TIOCSSERIAL, SerialStruct>::new(&mut settings) };
     // SAFETY: as above.
