@@ -137,8 +137,6 @@ codes! {
 pub mod feature {
     /// Root masks interrupts by priority (pseudo-NMI): ICC_PMR_EL1 found.
     pub const ROOT_MASKS_BY_PRIORITY: u64 = 1;
-    /// GICD_CTLR.DS is 0 (two security states): GICD_CTLR found.
-    pub const TWO_SECURITY_STATES: u64 = 2;
     /// No redistributor matches this CPU's affinity: MPIDR.
     pub const NO_REDISTRIBUTOR: u64 = 3;
     /// The system registers of the GIC are off: ICC_SRE_EL2 found.

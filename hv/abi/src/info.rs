@@ -226,6 +226,8 @@ pub struct Info {
     pub pool_size: u64,
     /// Free bytes of the pool.
     pub pool_free: u64,
+    /// Security states of the interrupt controller: 1 or 2.
+    pub security_states: u64,
     /// Our own bug, if there was one.
     pub panic: PanicRecord,
     /// By cell id; 0 is the root cell.

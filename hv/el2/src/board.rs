@@ -4,6 +4,7 @@ use arrayvec::ArrayVec;
 use bulkhead_model::addr::{Hpa, Region};
 use bulkhead_model::blob::{Conduit, MAX_GICRS};
 use bulkhead_model::id::{CpuId, Mpidr};
+use bulkhead_model::vgic::kick::Kicks;
 use spin::Once;
 
 use crate::layout::{CPU_AREA_SIZE, CPU_STRUCT_OFFSET};
@@ -25,6 +26,8 @@ pub struct Board {
     pub gicrs: ArrayVec<Region<Hpa>, MAX_GICRS>,
     /// Bytes from one redistributor to the next: 2 frames of 64 KiB, or 4 with GICv4.
     pub gicr_stride: u64,
+    /// How CPUs of cells are made to enter EL2.
+    pub kicks: Kicks,
     /// How firmware is called.
     pub psci: Conduit,
     /// Physical address bits.

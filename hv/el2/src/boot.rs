@@ -295,7 +295,7 @@ fn set_board(
     pool: Option<Region<Hpa>>,
     shared: Region<Hpa>,
 ) -> Result<&'static Board, Refused> {
-    gic::check(config.gicd.base().0)?;
+    let kicks = gic::check(config.gicd.base().0)?;
     let areas = BOOT.cpu_areas.load(Relaxed);
     for (index, cpu) in config.cpus.iter().enumerate() {
         let id =
@@ -318,6 +318,7 @@ fn set_board(
         gicd: config.gicd,
         gicrs: config.gicrs.clone(),
         gicr_stride: gic::redistributor_stride(gicr.base().0),
+        kicks,
         psci: config.psci,
         pa_bits: pa_bits(),
         cpu_areas: areas,

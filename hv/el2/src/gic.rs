@@ -8,6 +8,7 @@ use bulkhead_abi::code::{self, feature};
 use bulkhead_model::addr::{Hpa, Region};
 use bulkhead_model::id::{Mpidr, Spi, SpiSet};
 use bulkhead_model::refused::Refused;
+use bulkhead_model::vgic::kick::Kicks;
 use bulkhead_model::vgic::sgi::sgi_value;
 use core::sync::atomic::Ordering;
 use spin::mutex::SpinMutex;
@@ -19,7 +20,7 @@ use crate::sysreg::{
     self, IccAp0r0, IccAp1r0, IccAp1r1, IccAp1r2, IccAp1r3, IccBpr0, IccBpr1, IccEoir0, IccIar0,
     IccIgrpen0, IccIgrpen1, IccPmr,
 };
-use crate::sysreg::{IccCtlr, IccSgi0r};
+use crate::sysreg::{IccCtlr, IccSgi0r, IccSgi1r};
 
 /// Held for each read-modify-write of a distributor register that several owners share.
 pub static DISTRIBUTOR: SpinMutex<()> = SpinMutex::new(());
@@ -28,7 +29,6 @@ pub static DISTRIBUTOR: SpinMutex<()> = SpinMutex::new(());
 pub const FRAME: u64 = 0x1_0000;
 const GICD_CTLR: u64 = 0x0;
 const GICD_CTLR_GRP0: u32 = 1;
-const GICD_CTLR_DS: u32 = 1 << 6;
 const GICD_CTLR_RWP: u32 = 1 << 31;
 const GICD_TYPER: u64 = 0x4;
 const GICD_ICENABLER: u64 = 0x180;
@@ -56,13 +56,12 @@ const GICR_ICACTIVER0: u64 = SGI_BASE + 0x380;
 const GICR_IPRIORITYR: u64 = SGI_BASE + 0x400;
 const GICR_ICFGR1: u64 = SGI_BASE + 0xc04;
 
-/// The SGI that kicks. It is made a Group 0 interrupt of the highest priority on the target at that moment only, so a
-/// guest may use the number as its own: whoever is kicked loses its interrupt state anyway.
-const KICK: u8 = 15;
+/// The SGI that kicks. It is set up for that on the target at that moment only, so a guest may use the number as its
+/// own: whoever is kicked loses its interrupt state anyway, and root is never kicked. SGIs 8 to 15 are the secure side's
+/// where there is one, as Arm recommends.
+const KICK: u8 = 7;
 /// Priority that no guest's interrupt has (`model::vgic` keeps theirs at 0x10 or lower urgency).
 const KICK_PRIORITY: u32 = 0;
-/// Physical PMR of a cell that masks everything: the kick still passes.
-pub const LEAST_PMR: u64 = 0x10;
 /// Polls of RWP before it is given up; registers settle within a few.
 const RWP_POLLS: u32 = 1_000_000;
 
@@ -100,11 +99,11 @@ fn gicd_settle() {
     wait_until(|| gicd_read(GICD_CTLR) & GICD_CTLR_RWP == 0);
 }
 
-/// Checks that the distributor is one that Bulkhead can drive.
+/// Checks that the distributor is one that Bulkhead can drive, and tells how CPUs are kicked there.
 ///
 /// # Errors
 /// `UNSUPPORTED_GIC`.
-pub fn check(gicd: u64) -> Result<(), Refused> {
+pub fn check(gicd: u64) -> Result<Kicks, Refused> {
     // SAFETY: mapped by `prepare`; a 64 KiB frame.
     let pidr2 = unsafe { mmio::read32(gicd + GICD_PIDR2) };
     if !matches!(pidr2 >> 4 & 0xf, 3 | 4) {
@@ -116,14 +115,30 @@ pub fn check(gicd: u64) -> Result<(), Refused> {
     }
     // SAFETY: as above.
     let ctlr = unsafe { mmio::read32(gicd + GICD_CTLR) };
-    if ctlr & GICD_CTLR_DS == 0 {
+    check_system_registers()?;
+    Ok(Kicks::new(ctlr, reaches_group0()))
+}
+
+fn check_system_registers() -> Result<(), Refused> {
+    let sre = ICC_SRE_EL2.get();
+    if sre & 0b1001 != 0b1001 {
         return Err(Refused::new(
             code::UNSUPPORTED_GIC,
-            feature::TWO_SECURITY_STATES,
-            ctlr.into(),
+            feature::NO_SYSTEM_REGISTERS,
+            sre,
         ));
     }
     Ok(())
+}
+
+/// Tells whether SCR_EL3.FIQ is 0: else non-secure accesses of ICC_PMR_EL1 are to its lower half, and the lowest bit that
+/// is there is lost on its way (IHI 0069, `ICC_PMR_EL1`). Interrupts are masked; the register is put back.
+fn reaches_group0() -> bool {
+    let found = IccPmr::get();
+    IccPmr::set(0x80 >> (IccCtlr::get() >> 8 & 7));
+    let is_kept = IccPmr::get() != 0;
+    IccPmr::set(found);
+    is_kept
 }
 
 fn redistributor_typer(gicr: u64) -> u64 {
@@ -176,25 +191,32 @@ pub fn intid_limit() -> u16 {
     lines.min(1020) as u16
 }
 
-/// Lets Group 0 interrupts through the distributor: the kick. Returns GICD_CTLR as it was.
+/// Lets Group 0 interrupts through the distributor, where they kick. Returns GICD_CTLR as it was.
 pub fn enable_kicks() -> u32 {
-    let _guard = DISTRIBUTOR.lock();
     let found = gicd_read(GICD_CTLR);
-    gicd_write(GICD_CTLR, found | GICD_CTLR_GRP0);
-    gicd_settle();
+    set_group0(found | GICD_CTLR_GRP0);
     found
 }
 
 /// Undoes [`enable_kicks`].
 pub fn disable_kicks(found: u32) {
+    set_group0(found);
+}
+
+/// With two security states the bit is another one (IHI 0069, `GICD_CTLR`), and Group 0 firmware's.
+fn set_group0(bits: u32) {
+    if !board().kicks.by_group0 {
+        return;
+    }
     let _guard = DISTRIBUTOR.lock();
     let now = gicd_read(GICD_CTLR);
-    gicd_write(GICD_CTLR, now & !GICD_CTLR_GRP0 | found & GICD_CTLR_GRP0);
+    gicd_write(GICD_CTLR, now & !GICD_CTLR_GRP0 | bits & GICD_CTLR_GRP0);
     gicd_settle();
 }
 
-/// Makes a CPU that runs a guest enter EL2, whatever the guest masks: a Group 0 SGI is a FIQ, which HCR_EL2.FMO
-/// routes to EL2, its priority passes every PMR that EL2 lets through, and the guest has no access to Group 0.
+/// Makes a CPU that runs a guest enter EL2. A Group 0 SGI is an FIQ, which HCR_EL2.FMO routes to EL2; its priority passes
+/// every PMR that EL2 lets through, and the guest has no access to Group 0. Where EL2 has none either, the caller has made
+/// the CPU's stage 2 invalid, and a Group 1 SGI of the same priority ends a WFI, masked or not.
 pub fn kick(target: &PerCpu) {
     let bit = 1 << KICK;
     let gicr = target.gicr;
@@ -206,16 +228,27 @@ pub fn kick(target: &PerCpu) {
         priorities,
         gicr_read(gicr, priorities) & !(0xff << shift) | KICK_PRIORITY << shift,
     );
-    gicr_write(gicr, GICR_IGROUPR0, gicr_read(gicr, GICR_IGROUPR0) & !bit);
+    let by_group0 = board().kicks.by_group0;
+    if by_group0 {
+        gicr_write(gicr, GICR_IGROUPR0, gicr_read(gicr, GICR_IGROUPR0) & !bit);
+    }
     gicr_write(gicr, GICR_ISENABLER0, bit);
     // The redistributor's new state and the posted request are complete before the SGI is generated.
     sysreg::dsb_sy();
-    IccSgi0r::set(sgi_value(KICK, target.mpidr));
+    let value = sgi_value(KICK, target.mpidr);
+    if by_group0 {
+        IccSgi0r::set(value);
+    } else {
+        IccSgi1r::set(value);
+    }
     sysreg::isb();
 }
 
-/// Acknowledges the kick that brought this CPU here, and makes the SGI a Group 1 interrupt again.
+/// Acknowledges the Group 0 kick that brought this CPU here, and makes the SGI a Group 1 interrupt again.
 pub fn take_kick(cpu: &PerCpu) {
+    if !board().kicks.by_group0 {
+        return;
+    }
     let intid = IccIar0::get();
     // 1020 to 1023 are no interrupts (IHI 0069, "INTIDs"); any other is ended, or its priority blocks all for good.
     if intid < 1020 {
@@ -230,14 +263,7 @@ pub fn take_kick(cpu: &PerCpu) {
 /// # Errors
 /// `UNSUPPORTED_GIC`, `UNSUPPORTED_CPU`.
 pub fn note_interface(found: &mut Found) -> Result<(), Refused> {
-    let sre = ICC_SRE_EL2.get();
-    if sre & 0b1001 != 0b1001 {
-        return Err(Refused::new(
-            code::UNSUPPORTED_GIC,
-            feature::NO_SYSTEM_REGISTERS,
-            sre,
-        ));
-    }
+    check_system_registers()?;
     found.icc_pmr = IccPmr::get();
     // Linux without pseudo-NMI leaves it open at 0xf0, whatever it masks by DAIF.
     if found.icc_pmr < 0xf0 {
@@ -248,7 +274,9 @@ pub fn note_interface(found: &mut Found) -> Result<(), Refused> {
         ));
     }
     found.icc_ctlr = IccCtlr::get();
-    found.icc_igrpen0 = IccIgrpen0::get();
+    if board().kicks.by_group0 {
+        found.icc_igrpen0 = IccIgrpen0::get();
+    }
     found.ich_hcr = ICH_HCR_EL2.get();
     found.ich_vmcr = ICH_VMCR_EL2.get();
     Ok(())
@@ -272,13 +300,19 @@ pub fn set_interface_for_root(found: &Found) {
     ICH_VMCR_EL2.set(found.icc_pmr << VMCR_VPMR_SHIFT | veoim | VMCR_VENG1);
     IccCtlr::set(found.icc_ctlr & !CTLR_EOIMODE);
     IccPmr::set(0xff);
-    IccIgrpen0::set(1);
+    enable_group0(1);
     sysreg::isb();
+}
+
+fn enable_group0(value: u64) {
+    if board().kicks.by_group0 {
+        IccIgrpen0::set(value);
+    }
 }
 
 /// Puts the interface back as it was found.
 pub fn restore_interface(found: &Found) {
-    IccIgrpen0::set(found.icc_igrpen0);
+    enable_group0(found.icc_igrpen0);
     IccCtlr::set(found.icc_ctlr);
     IccPmr::set(found.icc_pmr);
     ICH_VMCR_EL2.set(found.ich_vmcr);
@@ -288,13 +322,21 @@ pub fn restore_interface(found: &Found) {
 
 /// Resets this CPU's interface: nothing active, all masked but the kick.
 pub fn reset_interface(for_root: bool) {
-    IccIgrpen1::set(0);
-    IccIgrpen0::set(1);
-    IccPmr::set(if for_root { 0xff } else { LEAST_PMR });
+    let kicks = &board().kicks;
+    // A kick of Group 1 must find its group enabled even if the cell never comes to it; nothing else passes the mask.
+    IccIgrpen1::set((!for_root && !kicks.by_group0).into());
+    IccPmr::set(if for_root {
+        0xff
+    } else {
+        kicks.least_pmr.into()
+    });
     IccCtlr::set(0);
-    IccAp0r0::set(0);
     clear_active_priorities();
-    IccBpr0::set(0);
+    if kicks.by_group0 {
+        IccIgrpen0::set(1);
+        IccAp0r0::set(0);
+        IccBpr0::set(0);
+    }
     IccBpr1::set(0);
     ICH_VMCR_EL2.set(0);
     ICH_HCR_EL2.set(if for_root { 0 } else { ICH_HCR_TC });
@@ -319,6 +361,7 @@ pub fn quiet_interface(cpu: &PerCpu) {
     IccIgrpen1::set(0);
     sysreg::isb();
     take_kick(cpu);
+    gicr_write(cpu.gicr, GICR_ICPENDR0, 1 << KICK);
 }
 
 /// Leaves nothing of the former owner in this CPU's redistributor: SGIs and PPIs off, neither pending nor active,

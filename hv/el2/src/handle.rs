@@ -195,6 +195,10 @@ fn forget_translations() -> Outcome {
 fn stage2_fault(cpu: &mut Cpu, kind: u32, ipa: Option<Gpa>, injection: Injection) -> Outcome {
     let address = ipa.map_or(u64::MAX, |ipa| ipa.0);
     if cpu.shared.cell() != CellId::ROOT {
+        if !cpu.shared.is_idle() {
+            info::count_exit(cpu.shared.id, exit::KICK);
+            return Outcome::Resume; // cut off to come here: the run loop finds the request
+        }
         info::count_exit(cpu.shared.id, exit::ABORT);
         return Outcome::Stop(Fault { kind, ipa: address });
     }

@@ -55,6 +55,7 @@ pub fn set_up(base: u64, build_id: u64, board: &Board) {
     put!(info, .hv_base = board.hv.base().0);
     put!(info, .hv_size = board.hv.size());
     put!(info, .pool_base = board.pool.map_or(0, |pool| pool.base().0));
+    put!(info, .security_states = board.kicks.security_states.into());
     put!(info, .pool_size = board.pool.map_or(0, |pool| pool.size()));
     for cpu in board.cpus() {
         let record = CpuInfo {

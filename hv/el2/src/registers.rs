@@ -7,8 +7,8 @@ use bulkhead_abi::info::exit;
 use bulkhead_model::id::{CellId, Spi};
 use bulkhead_model::trap::{Injection, Sysreg, SysregId};
 
+use crate::board::board;
 use crate::gate;
-use crate::gic::LEAST_PMR;
 use crate::handle::{self, Outcome};
 use crate::percpu::Cpu;
 use crate::sysreg::{IccCtlr, IccDir, IccPmr, IccRpr};
@@ -60,7 +60,7 @@ pub fn access(cpu: &mut Cpu, access: Sysreg) -> Outcome {
 fn read(id: SysregId) -> Option<u64> {
     match id {
         ICC_PMR => Some(match ICH_VMCR_EL2.get() >> VPMR_SHIFT & 0xff {
-            masked @ ..LEAST_PMR => masked,
+            masked if masked < least_pmr() => masked,
             _ => IccPmr::get(),
         }),
         ICC_RPR => Some(IccRpr::get()),
@@ -76,7 +76,7 @@ fn write(cpu: &Cpu, id: SysregId, value: u64) -> Option<u64> {
     match id {
         // The physical mask always lets the kick through; what the cell wrote is kept beside it.
         ICC_PMR => {
-            IccPmr::set((value & 0xff).max(LEAST_PMR));
+            IccPmr::set((value & 0xff).max(least_pmr()));
             let rest = ICH_VMCR_EL2.get() & !(0xff << VPMR_SHIFT);
             ICH_VMCR_EL2.set(rest | (value & 0xff) << VPMR_SHIFT);
         }
@@ -89,6 +89,10 @@ fn write(cpu: &Cpu, id: SysregId, value: u64) -> Option<u64> {
         _ => return None,
     }
     Some(0)
+}
+
+fn least_pmr() -> u64 {
+    board().kicks.least_pmr.into()
 }
 
 /// Its SGIs and PPIs, and the SPIs of its cell.

@@ -70,14 +70,6 @@ pub fn settle(system: &mut System, id: CellId) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Takes all memory away from a cell's CPUs, until it has stopped.
-fn cut_off(system: &mut System, id: CellId) {
-    if let Some(tables) = &system.cells[id.index()].tables {
-        tables.revoke_all(&mut system::memory_of(id, tables));
-    }
-    system.cells[id.index()].is_cut_off = true;
-}
-
 /// Answers `PENDING` until they have; cuts the cell off when one does not in time.
 fn finish_stop(system: &mut System, id: CellId) -> Result<(), Refused> {
     if system.are_parked(id) {
@@ -88,9 +80,8 @@ fn finish_stop(system: &mut System, id: CellId) -> Result<(), Refused> {
     let waited = CNTPCT_EL0
         .get()
         .wrapping_sub(system.cells[id.index()].stop_time);
-    if waited >= CUT_OFF_SECONDS * CNTFRQ_EL0.get() && !system.cells[id.index()].is_cut_off {
-        // Whatever it executes next faults into EL2, where it finds the request.
-        cut_off(system, id);
+    if waited >= CUT_OFF_SECONDS * CNTFRQ_EL0.get() {
+        system.cut_off(id);
     }
     if waited < STOP_SECONDS * CNTFRQ_EL0.get() {
         return Err(pending(system, id));
@@ -155,6 +146,7 @@ pub fn destroy(id: u64, caller: Mpidr) -> Result<u64, Refused> {
 /// Gives everything of a cell back. Its RAM is zeroed and its CPUs are parked.
 pub fn release(system: &mut System, id: CellId, caller: Mpidr) {
     system.cells[id.index()].state = State::Free;
+    system.cells[id.index()].is_cut_off = false; // a fenced one was
     gic::hand_over(system.ledger.spis_of(id), caller);
     if let (Some(root), Some(holding)) = (
         &system.cells[CellId::ROOT.index()].tables,

@@ -20,7 +20,7 @@ use crate::context::Stage2;
 use crate::pages::{self, Pages};
 use crate::panic::PANICKED;
 use crate::percpu::{PerCpu, Request};
-use crate::{gate, gic, info, sysreg};
+use crate::{cells, gate, gic, info, sysreg};
 
 /// Pages that enable wants beyond the fixed parts: root's tables, with a few devices given away.
 pub const LEAST_PAGES: u64 = 12;
@@ -276,19 +276,29 @@ impl System {
             .all(PerCpu::is_parked)
     }
 
-    /// Tells the cell's running CPUs to stop.
-    pub fn stop_cpus(&self, cell: CellId) {
-        for cpu in self.ledger.cpus_of(cell).filter_map(|cpu| board().cpu(cpu)) {
-            // Only the lock's holder has firmware start a CPU, so this one stays off.
-            if cpu.state.load(Ordering::Acquire) == cpu_state::FIRMWARE {
-                continue;
-            }
-            // Request before state: `run::start` does it the other way round, so one of the two sees the other.
-            cpu.post(Request::Stop);
-            sysreg::dsb_ish();
-            if cpu.state.load(Ordering::Acquire) == cpu_state::GUEST {
-                gic::kick(cpu);
-            }
+    /// Tells the running CPUs of a cell, which is not root, to stop.
+    pub fn stop_cpus(&mut self, cell: CellId) {
+        // Only the lock's holder has firmware start a CPU, so those with it stay off.
+        cells::cpus(self, cell)
+            .filter(|cpu| cpu.state.load(Ordering::Acquire) != cpu_state::FIRMWARE)
+            .for_each(|cpu| cpu.post(Request::Stop));
+        // Request before state: `run::start` does it the other way round, so one of the two sees the other. And request
+        // before stage 2: a CPU that faults for want of it finds the request.
+        sysreg::dsb_ish();
+        if !board().kicks.by_group0 {
+            self.cut_off(cell);
+        }
+        cells::cpus(self, cell)
+            .filter(|cpu| cpu.state.load(Ordering::Acquire) == cpu_state::GUEST)
+            .for_each(gic::kick);
+    }
+
+    /// Takes all memory away from a cell's CPUs, until it has stopped: whatever they execute next faults into EL2.
+    pub fn cut_off(&mut self, cell: CellId) {
+        let slot = &mut self.cells[cell.index()];
+        if let (Some(tables), false) = (&slot.tables, slot.is_cut_off) {
+            tables.revoke_all(&mut memory_of(cell, tables));
+            slot.is_cut_off = true;
         }
     }
 

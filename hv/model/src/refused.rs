@@ -330,12 +330,6 @@ fn fmt_feature(number: u64, found: u64, f: &mut fmt::Formatter<'_>) -> fmt::Resu
             "Linux masks interrupts by priority (pseudo-NMI; ICC_PMR_EL1 is {found:#x}): \
              boot without `irqchip.gicv3_pseudo_nmi=1`"
         ),
-        feature::TWO_SECURITY_STATES => {
-            write!(
-                f,
-                "the interrupt controller has two security states (GICD_CTLR is {found:#x}): not supported yet"
-            )
-        }
         feature::NO_REDISTRIBUTOR => write!(
             f,
             "no redistributor of the interrupt controller is for {}",

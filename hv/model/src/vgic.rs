@@ -5,6 +5,7 @@
 
 mod access;
 pub mod distributor;
+pub mod kick;
 pub mod redistributor;
 pub mod route;
 pub mod sgi;

@@ -73,7 +73,8 @@ pub fn gicd_access<S: SpiWords>(
         (0x10, 4) => access.nothing(),                             // STATUSR
         (0x40 | 0x48, 2 | 4) => message(access, view),             // SETSPI_NSR, CLRSPI_NSR
         (0x50 | 0x58, 2 | 4) => access.nothing(),                  // SETSPI_SR, CLRSPI_SR
-        (0x80..0x100, 4) => access.constant(view.bits(place % 0x80 / 4).into()), // IGROUPR: all in group 1
+        // IGROUPR: all in group 1, which only one security state shows
+        (0x80..0x100, 4) => access.read_only(view.bits(place % 0x80 / 4).into()),
         // ISENABLER, ICENABLER, ISPENDR, ICPENDR, ISACTIVER, ICACTIVER
         (0x100..0x400, 4) => access.set_clear(view.bits(place % 0x80 / 4)),
         (0x400..0x800, 1) => access

@@ -92,7 +92,8 @@ fn private_interrupts(access: Access, view: &RedistView) -> Action {
     match (place, access.size) {
         (0x80..0x500 | 0xc00..0xd00, _) if !is_there => Action::IgnoreLogged,
         (0x80..0x400, 4) if !view.is_own => access.nothing(),
-        (0x80..0x100, 4) => access.constant(0xffff_ffff), // IGROUPR0: all in group 1
+        // IGROUPR0: all in group 1, which only one security state shows
+        (0x80..0x100, 4) => access.read_only(u64::MAX),
         // ISENABLER0, ICENABLER0, ISPENDR0, ICPENDR0, ISACTIVER0, ICACTIVER0
         (0x100..0x400, 4) => access.set_clear(u32::MAX),
         (0x400..0x500, 1 | 4) | (0xc00..0xd00, 4) if !view.is_own => access.nothing(),

@@ -16,7 +16,7 @@ fn every_code_has_its_own_text() {
     for (name, code) in ALL {
         // 1 is a feature that both UNSUPPORTED codes share.
         let is_gic = *code == code::UNSUPPORTED_GIC;
-        let text = text(*code, if is_gic { 2 } else { 1 }, 3);
+        let text = text(*code, if is_gic { feature::NO_REDISTRIBUTOR } else { 1 }, 3);
         assert!(
             !text.contains("does not know") && !text.contains("lacks feature"),
             "{name}: {text}"
@@ -72,7 +72,6 @@ fn every_state_and_feature_is_named() {
     }
     for number in [
         feature::ROOT_MASKS_BY_PRIORITY,
-        feature::TWO_SECURITY_STATES,
         feature::NO_REDISTRIBUTOR,
         feature::NO_SYSTEM_REGISTERS,
         feature::NO_4K_GRANULE,
