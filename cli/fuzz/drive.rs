@@ -81,7 +81,8 @@ fn create(cell: &CellFile, board: &Board) {
     if let Ok(tree) = guest_tree::build(cell, &resolved, board) {
         Tree::parse(&tree).expect("the cell's own tree is well-formed");
     }
-    let Ok(Some(ledger)) = system.map(|system| empty_ledger(&system).unwrap_or_default()) else {
+    let Ok(Some(ledger)) = system.map(|system| empty_ledger(board, &system).unwrap_or_default())
+    else {
         return;
     };
     match ledger.prepare_create(&resolved.config, |_| true) {

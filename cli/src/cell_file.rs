@@ -6,19 +6,24 @@ use bulkhead_abi::MAX_CPUS;
 use bulkhead_model::blob::Name;
 
 use crate::error::{ConfigError, Place};
+use crate::suggest::suggest;
 use crate::tree::{Tree, cells, number, strings};
 
 /// Where a cell sees its first memory when the file does not say.
 pub const DEFAULT_GPA: u64 = 0x4000_0000;
 
+/// Most names in a list; more would not fit EL2's lists.
+const MAX_NAMES: usize = 64;
+
 /// Properties of the root node.
-const KNOWN: [&str; 10] = [
+const KNOWN: [&str; 11] = [
     "compatible",
     "model",
     "cpus",
     "memory",
     "memory-physical",
     "devices",
+    "allow-dma",
     "console",
     "bootargs",
     "#address-cells",
@@ -58,6 +63,8 @@ pub struct CellFile {
     pub memory: Vec<Memory>,
     /// Paths or aliases of its devices.
     pub devices: Vec<String>,
+    /// Those of its devices that may do DMA.
+    pub allow_dma: Vec<String>,
     /// Path or alias of the device that it prints on.
     pub console: Option<String>,
     /// Passed on to its software.
@@ -73,28 +80,42 @@ impl CellFile {
         let place = Place::new(file, "/");
         let root = tree.root();
         if !root.is_compatible("bulkhead,cell") {
-            let found = root
-                .str("compatible")
-                .map_or("missing".to_owned(), |found| format!("'{found}'"));
+            let found = match (root.str("compatible"), root.property("compatible")) {
+                (Some(found), _) => format!("'{found}'"),
+                (None, Some(_)) => "not a string".to_owned(),
+                (None, None) => "missing".to_owned(),
+            };
             return Err(place.wrong(
                 "compatible",
                 format!("it is {found}; a cell's is \"bulkhead,cell\""),
             ));
         }
         if let Some((unknown, _)) = root.properties().find(|(name, _)| !KNOWN.contains(name)) {
+            let hint = suggest(unknown, KNOWN);
             return Err(place.wrong(
                 unknown,
-                format!("no such property; known are {}", KNOWN.join(", ")),
+                format!("no such property; known are {}{hint}", KNOWN.join(", ")),
             ));
+        }
+        if let Some(name) = root.repeated() {
+            return Err(place.wrong(name, "it is there twice"));
         }
         if let Some(child) = root.children().next() {
             return Err(
                 Place::new(file, child.path()).wrong("", "a cell file has no nodes but the root")
             );
         }
+        for name in ["#address-cells", "#size-cells"] {
+            if root.property(name).is_some() && root.u32(name) != Some(2) {
+                let reason =
+                    "all numbers of a cell file are of two cells: leave it out, or say <2>";
+                return Err(place.wrong(name, reason));
+            }
+        }
         let reader = Reader { tree, place };
         let name = reader.name()?;
-        let (cpus, memory, devices) = (reader.cpus()?, reader.memory()?, reader.devices()?);
+        let (cpus, memory) = (reader.cpus()?, reader.memory()?);
+        let (devices, allow_dma) = (reader.names("devices")?, reader.names("allow-dma")?);
         let (console, bootargs) = (
             reader.one_string("console")?,
             reader.one_string("bootargs")?,
@@ -105,6 +126,7 @@ impl CellFile {
             cpus,
             memory,
             devices,
+            allow_dma,
             console,
             bootargs,
         })
@@ -129,8 +151,10 @@ impl<'t> Reader<'t> {
     }
 
     fn strings(&self, property: &str, value: &'t [u8]) -> Result<Vec<String>, ConfigError> {
-        let list = strings(value)
-            .ok_or_else(|| self.place.wrong(property, "it is not a list of strings"))?;
+        let list = strings(value).ok_or_else(|| {
+            self.place
+                .wrong(property, "it is not a list of non-empty strings")
+        })?;
         Ok(list.into_iter().map(str::to_owned).collect())
     }
 
@@ -158,7 +182,7 @@ impl<'t> Reader<'t> {
         let value = self.required("cpus", "cpus = <1>; or cpus = \"/cpus/cpu@3\";")?;
         // No string begins with a zero byte, and no count that we take begins with anything else.
         if value.first() != Some(&0) {
-            return Ok(Cpus::Named(self.strings("cpus", value)?));
+            return Ok(Cpus::Named(self.names("cpus")?));
         }
         match cells(value).as_deref() {
             Some([count]) if (1..=MAX_CPUS).contains(&(*count as usize)) => {
@@ -215,19 +239,26 @@ impl<'t> Reader<'t> {
         let words = cells(value).unwrap_or_default();
         if words.len() != 2 * regions {
             let reason = format!(
-                "it is <{}>: want two cells for each of {regions} regions of 'memory'",
-                row(&words)
+                "it is <{}>: want {} cells, two for each region of 'memory'",
+                row(&words),
+                2 * regions
             );
             return Err(self.place.wrong("memory-physical", reason));
         }
         Ok(words.chunks_exact(2).filter_map(number).collect())
     }
 
-    fn devices(&self) -> Result<Vec<String>, ConfigError> {
-        match self.value("devices") {
-            Some(value) => self.strings("devices", value),
-            None => Ok(Vec::new()),
+    /// Returns the names in a property, none when it is not there.
+    fn names(&self, property: &str) -> Result<Vec<String>, ConfigError> {
+        let Some(value) = self.value(property) else {
+            return Ok(Vec::new());
+        };
+        let list = self.strings(property, value)?;
+        if list.len() > MAX_NAMES {
+            let reason = format!("it lists {} names; the limit is {MAX_NAMES}", list.len());
+            return Err(self.place.wrong(property, reason));
         }
+        Ok(list)
     }
 }
 

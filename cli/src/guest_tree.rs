@@ -1,6 +1,8 @@
 //! The device tree that a cell's software gets: its CPUs, memory, timer, interrupt controller, firmware and devices,
 //! in the words of the usual bindings, so that an unmodified driver works.
 
+mod copy;
+
 use bulkhead_model::blob::MemoryConfig;
 use dtoolkit::ToPropertyValue;
 use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
@@ -8,14 +10,14 @@ use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
 use crate::board::Board;
 use crate::cell_file::CellFile;
 use crate::error::ConfigError;
-use crate::resolve::{Device, Resolved};
-use crate::tree::interrupts::Interrupt;
+use crate::resolve::Resolved;
+use crate::tree::Node;
+use crate::tree::interrupts::interrupts;
 use crate::tree::reg::{Window, windows};
-use crate::tree::{Node, cells};
+use copy::{Copier, interrupt_words};
 
 /// Room for the tree at the end of the cell's first memory region, bytes; also its alignment.
 pub const ROOM: u64 = 0x1_0000;
-const GIC_PHANDLE: u32 = 1;
 /// Registers of one redistributor: two frames of 64 KiB (Arm IHI 0069, "Redistributor register map").
 const REDISTRIBUTOR_SIZE: u64 = 0x2_0000;
 
@@ -34,38 +36,42 @@ pub fn build(
     resolved: &Resolved<'_>,
     board: &Board,
 ) -> Result<Vec<u8>, ConfigError> {
+    if let Some(main) = resolved.config.memory.first()
+        && address(main).is_none()
+    {
+        let reason = format!(
+            "the main region of {} bytes has no aligned {} KiB for the cell's own device tree",
+            main.size,
+            ROOM >> 10
+        );
+        return Err(cell.place.wrong("memory", reason));
+    }
     let mut tree = DeviceTree::new();
+    let mut copier = Copier::new(resolved, board);
     let root = &mut tree.root;
     set(root, "compatible", "bulkhead,guest");
     set(root, "model", cell.name.as_str());
     set(root, "#address-cells", 2u32);
     set(root, "#size-cells", 2u32);
-    set(root, "interrupt-parent", GIC_PHANDLE);
-    root.add_child(chosen(cell, resolved));
+    set(root, "interrupt-parent", copier.gic());
     root.add_child(cpus(resolved, board)?);
     for memory in &resolved.config.memory {
         let mut node = DeviceTreeNode::new_unchecked(format!("memory@{:x}", memory.gpa.0));
+        let window = Window {
+            base: memory.gpa.0,
+            size: memory.size,
+        };
         set(&mut node, "device_type", "memory");
-        set(
-            &mut node,
-            "reg",
-            reg(&[Window {
-                base: memory.gpa.0,
-                size: memory.size,
-            }]),
-        );
+        set(&mut node, "reg", reg(&[window]));
         root.add_child(node);
     }
     root.add_child(psci());
-    root.add_child(gic(resolved, board)?);
-    if let Some(timer) = board
-        .tree
-        .nodes()
-        .find(|node| node.is_compatible("arm,armv8-timer"))
-    {
-        root.add_child(copy(timer, "timer"));
+    root.add_child(gic(resolved, board, copier.gic())?);
+    if let Some(timer) = timer(board) {
+        root.add_child(timer);
     }
-    add_devices(root, &resolved.devices);
+    let console = copier.add_devices(root);
+    root.add_child(chosen(cell, console));
     let blob = tree.to_dtb();
     if blob.len() as u64 > ROOM {
         let reason = format!(
@@ -89,19 +95,41 @@ fn reg(windows: &[Window]) -> Vec<u8> {
         .collect()
 }
 
-fn chosen(cell: &CellFile, resolved: &Resolved<'_>) -> DeviceTreeNode {
+fn chosen(cell: &CellFile, console: Option<String>) -> DeviceTreeNode {
     let mut node = DeviceTreeNode::new_unchecked("chosen");
-    let console = resolved
-        .devices
-        .iter()
-        .find(|device| Some(device.node) == resolved.console);
-    if let Some(console) = console {
-        set(&mut node, "stdout-path", format!("/{}", name(console)));
+    if let Some(path) = console {
+        set(&mut node, "stdout-path", path);
     }
     if let Some(bootargs) = &cell.bootargs {
         set(&mut node, "bootargs", bootargs.as_str());
     }
     node
+}
+
+/// The architected timer, which every CPU has.
+fn timer(board: &Board) -> Option<DeviceTreeNode> {
+    let timer = board.tree.nodes().find(|node| is_timer(*node))?;
+    let list = interrupts(timer).unwrap_or_default();
+    let mut node = DeviceTreeNode::new_unchecked("timer");
+    set(&mut node, "compatible", "arm,armv8-timer");
+    set(&mut node, "interrupts", interrupt_words(&list));
+    // What the cell's software must know of the hardware, always-on for one.
+    let kept = [
+        "always-on",
+        "clock-frequency",
+        "arm,no-tick-in-suspend",
+        "interrupt-names",
+    ];
+    for (name, value) in timer.properties() {
+        if kept.contains(&name) || name.contains("erratum") {
+            set(&mut node, name, value);
+        }
+    }
+    Some(node)
+}
+
+fn is_timer(node: Node<'_>) -> bool {
+    node.is_compatible("arm,armv8-timer")
 }
 
 fn cpus(resolved: &Resolved<'_>, board: &Board) -> Result<DeviceTreeNode, ConfigError> {
@@ -140,7 +168,11 @@ fn psci() -> DeviceTreeNode {
 }
 
 /// The interrupt controller where the board has it; of the redistributors as many as the cell has CPUs.
-fn gic(resolved: &Resolved<'_>, board: &Board) -> Result<DeviceTreeNode, ConfigError> {
+fn gic(
+    resolved: &Resolved<'_>,
+    board: &Board,
+    phandle: u32,
+) -> Result<DeviceTreeNode, ConfigError> {
     let gic = board.gic()?;
     let regions = windows(gic).map_err(|reason| board.place(gic).wrong("reg", reason))?;
     let [distributor, redistributors, ..] = regions[..] else {
@@ -163,146 +195,6 @@ fn gic(resolved: &Resolved<'_>, board: &Board) -> Result<DeviceTreeNode, ConfigE
             },
         ]),
     );
-    set(&mut node, "phandle", GIC_PHANDLE);
+    set(&mut node, "phandle", phandle);
     Ok(node)
-}
-
-fn add_devices(root: &mut DeviceTreeNode, devices: &[Device<'_>]) {
-    // Frequencies, each with the phandle of its clock.
-    let mut clocks: Vec<u32> = Vec::new();
-    for device in devices.iter().filter(|device| !device.registers.is_empty()) {
-        let mut node = copy(device.node, &name(device));
-        set(&mut node, "reg", reg(&device.registers));
-        if !device.interrupts.is_empty() {
-            set(&mut node, "interrupts", interrupts(&device.interrupts));
-        }
-        if let Some(frequencies) = frequencies(device.node) {
-            let phandles: Vec<u32> = frequencies
-                .iter()
-                .map(|frequency| clock(&mut clocks, *frequency))
-                .collect();
-            set(&mut node, "clocks", phandles);
-            if let Some(names) = device.node.property("clock-names") {
-                set(&mut node, "clock-names", names);
-            }
-        }
-        root.add_child(node);
-    }
-    for frequency in clocks.clone() {
-        let mut node = DeviceTreeNode::new_unchecked(format!("clock-{frequency}"));
-        set(&mut node, "compatible", "fixed-clock");
-        set(&mut node, "#clock-cells", 0u32);
-        set(&mut node, "clock-frequency", frequency);
-        set(&mut node, "phandle", clock(&mut clocks, frequency));
-        root.add_child(node);
-    }
-}
-
-/// Returns the phandle of the clock of that frequency.
-fn clock(clocks: &mut Vec<u32>, frequency: u32) -> u32 {
-    if !clocks.contains(&frequency) {
-        clocks.push(frequency);
-    }
-    (GIC_PHANDLE + 1..)
-        .zip(clocks)
-        .find(|(_, other)| **other == frequency)
-        .map_or(0, |(phandle, _)| phandle)
-}
-
-/// The node's name with its physical address: two buses may have devices at the same offset.
-fn name(device: &Device<'_>) -> String {
-    let kind = device.node.name().split('@').next().unwrap_or_default();
-    match device.registers.first() {
-        Some(first) => format!("{kind}@{:x}", first.base),
-        None => kind.to_owned(),
-    }
-}
-
-fn interrupts(interrupts: &[Interrupt]) -> Vec<u32> {
-    interrupts
-        .iter()
-        .flat_map(|interrupt| [interrupt.kind, interrupt.number, interrupt.flags])
-        .collect()
-}
-
-/// Copies a node and the parts below it that its driver reads, without what points to other nodes of the board.
-fn copy(node: Node<'_>, name: &str) -> DeviceTreeNode {
-    let mut copied = DeviceTreeNode::new_unchecked(name);
-    for (name, value) in node.properties().filter(|(name, _)| !points_outside(name)) {
-        set(&mut copied, name, value);
-    }
-    if node.is_compatible("arm,armv8-timer")
-        && let Ok(list) = crate::tree::interrupts::interrupts(node)
-    {
-        set(&mut copied, "interrupts", interrupts(&list));
-    }
-    // Below a bus are devices of their own, which are given away by their own names.
-    if node.property("ranges").is_none() {
-        for child in node.children() {
-            copied.add_child(copy(child, child.name()));
-        }
-    }
-    copied
-}
-
-/// Tells whether a property speaks of other nodes of the board, or is written anew.
-fn points_outside(name: &str) -> bool {
-    let exact = [
-        "ranges",
-        "dma-ranges",
-        "interrupts",
-        "interrupts-extended",
-        "interrupt-parent",
-        "interrupt-map",
-        "interrupt-map-mask",
-        "interrupt-affinity",
-        "phandle",
-        "linux,phandle",
-        "status",
-        "clocks",
-        "clock-names",
-        "assigned-clocks",
-        "assigned-clock-parents",
-        "assigned-clock-rates",
-        "power-domains",
-        "power-domain-names",
-        "resets",
-        "reset-names",
-        "dmas",
-        "dma-names",
-        "iommus",
-        "iommu-map",
-        "msi-parent",
-        "msi-map",
-        "mboxes",
-        "mbox-names",
-        "interconnects",
-        "interconnect-names",
-        "phys",
-        "phy-names",
-        "memory-region",
-        "nvmem-cells",
-        "nvmem-cell-names",
-        "operating-points-v2",
-    ];
-    let ends = ["-supply", "-gpio", "-gpios"];
-    exact.contains(&name)
-        || name.starts_with("pinctrl-")
-        || ends.iter().any(|end| name.ends_with(end))
-}
-
-/// Returns the frequencies of the node's clocks, Hz; `None` unless the board's tree states all of them.
-fn frequencies(node: Node<'_>) -> Option<Vec<u32>> {
-    let words = cells(node.property("clocks")?)?;
-    let mut rest = words.as_slice();
-    let mut found = Vec::new();
-    while let Some((phandle, tail)) = rest.split_first() {
-        let provider = node.tree().by_phandle(*phandle)?;
-        if !provider.is_compatible("fixed-clock") {
-            return None;
-        }
-        rest = tail.get(provider.u32("#clock-cells").unwrap_or(0) as usize..)?;
-        found.push(provider.u32("clock-frequency")?);
-    }
-    Some(found)
 }

@@ -21,4 +21,5 @@ pub mod report;
 pub mod resolve;
 pub mod serial;
 pub mod store;
+pub mod suggest;
 pub mod tree;

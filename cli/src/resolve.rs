@@ -1,32 +1,28 @@
 //! A cell's file against the board: paths become CPUs, addresses and interrupts.
 //!
 //! One rule: everything here is about names and their meaning. Who may have what is the ledger's question; its answer
-//! is put into the file's words by [`blame`].
+//! is put into the file's words by [`blame()`].
+
+mod blame;
+mod devices;
+mod warnings;
 
 use arrayvec::ArrayVec;
-use bulkhead_abi::code;
-use bulkhead_model::addr::{Gpa, Hpa, PAGE_SIZE};
-use bulkhead_model::blob::{CellConfig, DeviceConfig, MemoryConfig, Placement};
+use bulkhead_model::addr::{Gpa, Hpa};
+use bulkhead_model::blob::{CellConfig, DeviceConfig, MAX_DEVICES, MemoryConfig, Placement};
 use bulkhead_model::id::{Mpidr, Spi};
-use bulkhead_model::refused::Refused;
 
+use crate::args;
 use crate::board::{Board, push};
 use crate::cell_file::{CellFile, Cpus};
 use crate::error::ConfigError;
-use crate::tree::Node;
-use crate::tree::interrupts::{Interrupt, interrupts, is_gic};
-use crate::tree::reg::{Window, windows};
-
-/// A device of the board that goes to a cell.
-#[derive(Clone, Debug)]
-pub struct Device<'t> {
-    /// Its node.
-    pub node: Node<'t>,
-    /// Its `reg`, in physical addresses.
-    pub registers: Vec<Window>,
-    /// Its interrupts.
-    pub interrupts: Vec<Interrupt>,
-}
+use crate::suggest::suggest;
+use crate::tree::interrupts::Interrupt;
+use crate::tree::reg::Window;
+use crate::tree::{Named, Node};
+pub use blame::blame;
+use devices::{Beside, is_used, merge, pages};
+pub use devices::{Device, is_pci};
 
 /// A cell, ready for the ledger and for its own device tree.
 #[derive(Clone, Debug)]
@@ -37,6 +33,8 @@ pub struct Resolved<'t> {
     pub devices: Vec<Device<'t>>,
     /// The one that it prints on.
     pub console: Option<Node<'t>>,
+    /// What the user should know of it.
+    pub warnings: Vec<String>,
 }
 
 /// Resolves a cell; `spare` are the CPUs that `cpus = <n>` may take, the first first.
@@ -48,7 +46,7 @@ pub fn resolve<'t>(
     board: &'t Board,
     spare: &[Mpidr],
 ) -> Result<Resolved<'t>, ConfigError> {
-    let devices = devices(cell, board)?;
+    let devices = devices::devices(cell, board)?;
     let mut config = CellConfig {
         name: cell.name,
         cpus: cpus(cell, board, spare)?,
@@ -71,54 +69,69 @@ pub fn resolve<'t>(
             "memory",
         )?;
     }
-    for device in &devices {
-        claim_registers(&mut config, cell, device, &devices)?;
-        for spi in device.interrupts.iter().filter_map(Interrupt::spi) {
-            let spi = u16::try_from(spi).ok().and_then(Spi::new).ok_or_else(|| {
-                cell.place.wrong(
-                    "devices",
-                    format!("{}: it has no interrupt {spi}", device.node.path()),
-                )
-            })?;
-            // Several devices may share a line; the cell owns it once.
-            if !config.spis.contains(&spi) {
-                push(&mut config.spis, spi, &cell.place, "devices")?;
-            }
-        }
-    }
+    let beside = Beside::new(board, &devices);
+    let mut warnings = Vec::new();
+    claim_registers(&mut config, cell, &devices, &beside, &mut warnings)?;
+    claim_interrupts(&mut config, cell, &devices, &beside)?;
+    let allowed = allowed(cell, board, &devices)?;
+    warnings.extend(warnings::warnings(cell, &devices, &allowed));
     Ok(Resolved {
         config,
         console: console(cell, board, &devices)?,
         devices,
+        warnings,
     })
 }
 
+/// Finds what a reference names on the board.
 fn find<'t>(
     cell: &CellFile,
     board: &'t Board,
     property: &str,
     reference: &str,
 ) -> Result<Node<'t>, ConfigError> {
-    board.tree.resolve(reference).ok_or_else(|| {
-        let kind = if reference.starts_with('/') {
-            "node"
-        } else {
-            "alias"
-        };
-        let aliases = board.tree.aliases().join(", ");
-        let known = if aliases.is_empty() {
-            "it has no aliases".to_owned()
-        } else {
-            format!("its aliases: {aliases}")
-        };
-        cell.place.wrong(
-            property,
-            format!(
-                "the board ({}) has no {kind} '{reference}'; {known}",
+    let wrong = |reason: String| cell.place.wrong(property, reason);
+    let tree = &board.tree;
+    match tree.named(reference) {
+        Named::One(node) => Ok(node),
+        Named::Two(alias, label) => Err(wrong(format!(
+            "'{reference}' is an alias of {} and the label of {}; give the path",
+            alias.path(),
+            label.path()
+        ))),
+        Named::None if reference.starts_with('/') => {
+            let paths: Vec<String> = tree.nodes().map(Node::path).collect();
+            let hint = suggest(reference, paths.iter().map(String::as_str));
+            Err(wrong(format!(
+                "the board ({}) has no node '{reference}'{hint}",
                 board.file
-            ),
-        )
-    })
+            )))
+        }
+        Named::None => {
+            let (aliases, labels) = (tree.aliases(), tree.labels());
+            let hint = suggest(reference, aliases.iter().chain(&labels).copied());
+            let known = match (aliases.is_empty(), hint.is_empty()) {
+                (_, false) => hint,
+                (true, true) => "; it has no aliases".to_owned(),
+                (false, true) => format!("; its aliases: {}", aliases.join(", ")),
+            };
+            if let Some(target) = tree.find("/aliases").and_then(|node| node.str(reference)) {
+                return Err(wrong(format!(
+                    "the alias '{reference}' of the board ({}) leads to '{target}', which is not there",
+                    board.file
+                )));
+            }
+            let kind = if labels.is_empty() {
+                "alias"
+            } else {
+                "alias or label"
+            };
+            Err(wrong(format!(
+                "the board ({}) has no {kind} '{reference}'{known}",
+                board.file
+            )))
+        }
+    }
 }
 
 fn cpus<const N: usize>(
@@ -146,11 +159,28 @@ fn cpus<const N: usize>(
         }
         Cpus::Named(names) => {
             for name in names {
-                let node = find(cell, board, "cpus", name)?;
-                let cpu = all.iter().find(|cpu| cpu.node == node);
+                let cpu = match name.strip_prefix("mpidr:") {
+                    Some(number) => {
+                        let mpidr = args::number(number).map_err(|reason| {
+                            cell.place.wrong("cpus", format!("'{name}': {reason}"))
+                        })?;
+                        all.iter().find(|cpu| cpu.mpidr.get() == mpidr)
+                    }
+                    None => {
+                        let node = find(cell, board, "cpus", name)?;
+                        all.iter().find(|cpu| cpu.node == node)
+                    }
+                };
                 let cpu = cpu.ok_or_else(|| {
-                    cell.place
-                        .wrong("cpus", format!("'{name}' is not a CPU of the board"))
+                    let have: Vec<_> = all
+                        .iter()
+                        .map(|cpu| format!("{:#x}", cpu.mpidr.get()))
+                        .collect();
+                    let reason = format!(
+                        "'{name}' is not a CPU of the board; its MPIDRs: {}",
+                        have.join(", ")
+                    );
+                    cell.place.wrong("cpus", reason)
                 })?;
                 if chosen.contains(&cpu.mpidr) {
                     return Err(cell
@@ -164,111 +194,110 @@ fn cpus<const N: usize>(
     Ok(chosen)
 }
 
-fn devices<'t>(cell: &CellFile, board: &'t Board) -> Result<Vec<Device<'t>>, ConfigError> {
-    let mut devices: Vec<Device<'t>> = Vec::new();
-    for name in &cell.devices {
-        let wrong = |reason: String| cell.place.wrong("devices", format!("'{name}': {reason}"));
-        let node = find(cell, board, "devices", name)?;
-        if devices.iter().any(|device| device.node == node) {
-            return Err(wrong("it is listed twice".to_owned()));
-        }
-        if node.ancestors().any(is_gic) {
-            return Err(wrong(
-                "the interrupt controller cannot be given away; every cell has its own view of it"
-                    .to_owned(),
-            ));
-        }
-        if node
-            .str("device_type")
-            .is_some_and(|kind| kind == "cpu" || kind == "memory")
-        {
-            return Err(wrong(
-                "it is not a device; CPUs go in 'cpus', memory in 'memory'".to_owned(),
-            ));
-        }
-        let device = Device {
-            node,
-            registers: windows(node).map_err(wrong)?,
-            interrupts: interrupts(node).map_err(wrong)?,
-        };
-        if device.registers.is_empty() && device.interrupts.is_empty() {
-            return Err(wrong(
-                "it has neither registers nor interrupts to give".to_owned(),
-            ));
-        }
-        devices.push(device);
-    }
-    Ok(devices)
-}
-
-/// Adds the pages that hold a device's registers.
+/// Adds the pages that hold the devices' registers.
 fn claim_registers(
     config: &mut CellConfig,
     cell: &CellFile,
-    device: &Device<'_>,
     devices: &[Device<'_>],
+    beside: &Beside<'_>,
+    warnings: &mut Vec<String>,
 ) -> Result<(), ConfigError> {
-    for registers in &device.registers {
+    let mut all: Vec<Window> = Vec::new();
+    for device in devices {
         let path = device.node.path();
-        let pages = pages(*registers).ok_or_else(|| {
-            cell.place.wrong(
-                "devices",
-                format!(
-                    "{path}: its registers at {:#x} make no region",
+        let wrong = |reason: String| cell.place.wrong("devices", format!("{path}: {reason}"));
+        let mut seen: Vec<Window> = Vec::new();
+        for registers in &device.registers {
+            let pages = pages(*registers).ok_or_else(|| {
+                wrong(format!(
+                    "its registers at {:#x} make no region",
                     registers.base
-                ),
-            )
-        })?;
-        if pages != *registers
-            && let Some(other) = neighbour(pages, device, devices)
-        {
-            let reason = format!(
-                "{path}: it shares its page at {:#x} with {other}, which would go along",
-                pages.base
-            );
-            return Err(cell
-                .place
-                .wrong("devices", format!("{reason}; list {other} too")));
+                ))
+            })?;
+            if seen.contains(&pages) {
+                continue;
+            }
+            seen.push(pages);
+            for other in beside.in_pages(pages, device) {
+                let (at, other, is_used) = (pages.base, other.path(), is_used(other));
+                if is_used {
+                    let reason = format!("it shares its page at {at:#x} with {other}");
+                    return Err(wrong(format!(
+                        "{reason}, which would go along; list {other} too"
+                    )));
+                }
+                warnings.push(format!(
+                    "{path}: {other}, which is disabled, is in its page at {at:#x} and goes along"
+                ));
+            }
+            merge(&mut all, pages);
         }
+    }
+    if all.len() > MAX_DEVICES {
+        let reason = format!("they have {} separate windows of registers", all.len());
+        return Err(cell
+            .place
+            .wrong("devices", format!("{reason}; the limit is {MAX_DEVICES}")));
+    }
+    for window in all {
         let window = DeviceConfig {
-            gpa: Gpa(pages.base),
-            hpa: Hpa(pages.base),
-            size: pages.size,
+            gpa: Gpa(window.base),
+            hpa: Hpa(window.base),
+            size: window.size,
         };
-        if !config.devices.contains(&window) {
-            push(&mut config.devices, window, &cell.place, "devices")?;
+        push(&mut config.devices, window, &cell.place, "devices")?;
+    }
+    Ok(())
+}
+
+/// Adds the devices' shared peripheral interrupts.
+fn claim_interrupts(
+    config: &mut CellConfig,
+    cell: &CellFile,
+    devices: &[Device<'_>],
+    beside: &Beside<'_>,
+) -> Result<(), ConfigError> {
+    for device in devices {
+        let path = device.node.path();
+        let wrong = |reason: String| cell.place.wrong("devices", format!("{path}: {reason}"));
+        for number in device.interrupts.iter().filter_map(Interrupt::spi) {
+            let spi = u16::try_from(number)
+                .ok()
+                .and_then(Spi::new)
+                .ok_or_else(|| wrong(format!("it has no interrupt {number}")))?;
+            // Several devices of the cell may share a line; the cell owns it once.
+            if config.spis.contains(&spi) {
+                continue;
+            }
+            if let Some(other) = beside.raises(number) {
+                let other = other.path();
+                return Err(wrong(format!(
+                    "it shares interrupt {number} with {other}, which stays with Linux; list {other} too"
+                )));
+            }
+            push(&mut config.spis, spi, &cell.place, "devices")?;
         }
     }
     Ok(())
 }
 
-/// Returns the whole pages around a window.
-fn pages(window: Window) -> Option<Window> {
-    let base = window.base / PAGE_SIZE * PAGE_SIZE;
-    let end = window
-        .base
-        .checked_add(window.size)?
-        .checked_next_multiple_of(PAGE_SIZE)?;
-    (window.size != 0).then_some(Window {
-        base,
-        size: end - base,
-    })
-}
-
-/// Returns the path of a node that has registers in these pages and does not go to the cell.
-fn neighbour(pages: Window, device: &Device<'_>, devices: &[Device<'_>]) -> Option<String> {
-    let is_given = |node: Node<'_>| {
-        node.ancestors()
-            .any(|at| devices.iter().any(|given| given.node == at))
+/// Finds the devices that may do DMA.
+fn allowed<'t>(
+    cell: &CellFile,
+    board: &'t Board,
+    devices: &[Device<'t>],
+) -> Result<Vec<Node<'t>>, ConfigError> {
+    let allow = |name: &String| {
+        let node = find(cell, board, "allow-dma", name)?;
+        let mut own = devices.iter().map(|device| device.node);
+        own.find(|own| *own == node).ok_or_else(|| {
+            cell.place.wrong(
+                "allow-dma",
+                format!("'{name}' is not one of the cell's devices; list it in 'devices'"),
+            )
+        })
     };
-    let is_above = |node: Node<'_>| device.node.ancestors().any(|at| at == node);
-    let shares = |node: &Node<'_>| {
-        windows(*node).is_ok_and(|windows| windows.iter().any(|w| w.overlaps(&pages)))
-    };
-    let mut nodes = device.node.tree().nodes();
-    nodes
-        .find(|node| !is_given(*node) && !is_above(*node) && shares(node))
-        .map(Node::path)
+    cell.allow_dma.iter().map(allow).collect()
 }
 
 fn console<'t>(
@@ -287,74 +316,4 @@ fn console<'t>(
         "console",
         format!("'{name}' is not one of the cell's devices; list it in 'devices'"),
     ))
-}
-
-/// Puts a refusal of the ledger or of EL2 into the words of the cell's file.
-pub fn blame(refused: Refused, cell: &CellFile, resolved: &Resolved<'_>) -> ConfigError {
-    let has = |address: u64| {
-        resolved
-            .config
-            .devices
-            .iter()
-            .find(|w| w.hpa.0 <= address && address - w.hpa.0 < w.size)
-    };
-    let device_at = |address: u64| {
-        let window = has(address)?;
-        let owns = |device: &&Device<'_>| {
-            device
-                .registers
-                .iter()
-                .any(|r| r.base / PAGE_SIZE * PAGE_SIZE == window.hpa.0)
-        };
-        resolved
-            .devices
-            .iter()
-            .find(owns)
-            .map(|device| device.node.path())
-    };
-    let device_of = |spi: u64| {
-        let raises = |device: &&Device<'_>| {
-            device
-                .interrupts
-                .iter()
-                .any(|i| i.spi().map(u64::from) == Some(spi))
-        };
-        resolved
-            .devices
-            .iter()
-            .find(raises)
-            .map(|device| device.node.path())
-    };
-    let (property, node) = match refused.code {
-        code::BAD_NAME | code::NAME_TAKEN => ("model", None),
-        code::NO_CPU
-        | code::NO_SUCH_CPU
-        | code::CPU_OF_CELL
-        | code::CPU_OF_LINUX
-        | code::LAST_CPU
-        | code::CPU_TWICE => ("cpus", None),
-        code::NO_SUCH_SPI | code::SPI_OF_CELL | code::SPI_TWICE => {
-            ("devices", device_of(refused.a))
-        }
-        code::DEVICE_IN_RAM | code::DEVICE_IS_GIC | code::DEVICE_OF_CELL => {
-            ("devices", device_at(refused.a))
-        }
-        code::POOL_FULL | code::NO_RAM => ("memory", None),
-        code::MEMORY_OF_CELL
-        | code::MEMORY_OF_HYPERVISOR
-        | code::MEMORY_OF_LINUX
-        | code::MEMORY_ABSENT
-            if device_at(refused.a).is_some() =>
-        {
-            ("devices", device_at(refused.a))
-        }
-        code::MEMORY_OF_CELL
-        | code::MEMORY_OF_HYPERVISOR
-        | code::MEMORY_OF_LINUX
-        | code::MEMORY_ABSENT => ("memory-physical", None),
-        code::UNALIGNED | code::WRAPS | code::EMPTY | code::OVERLAPS_ITSELF => ("memory", None),
-        _ => ("", None),
-    };
-    let reason = node.map_or(refused.to_string(), |node| format!("{node}: {refused}"));
-    cell.place.wrong(property, reason)
 }

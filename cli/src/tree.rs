@@ -5,6 +5,7 @@
 mod check;
 pub mod compile;
 pub mod interrupts;
+pub mod references;
 pub mod reg;
 
 use std::collections::HashMap;
@@ -95,19 +96,43 @@ impl Tree {
             .try_fold(self.root(), |node, name| node.child(name))
     }
 
-    /// Returns the node that a path, or an alias with an optional path behind it, names.
-    pub fn resolve(&self, reference: &str) -> Option<Node<'_>> {
+    /// Returns the node that a path, an alias or a label names; behind an alias or a label may be a path.
+    pub fn named(&self, reference: &str) -> Named<'_> {
         if reference.starts_with('/') {
-            return self.find(reference);
+            return self.find(reference).map_or(Named::None, Named::One);
         }
-        let (alias, rest) = reference.split_once('/').unwrap_or((reference, ""));
-        let target = self.find("/aliases")?.str(alias)?;
-        self.find(&format!("{target}/{rest}"))
+        let (word, rest) = reference.split_once('/').unwrap_or((reference, ""));
+        let in_folder = |folder: &str| {
+            let target = self.find(folder)?.str(word)?;
+            self.find(&format!("{target}/{rest}"))
+        };
+        match (in_folder("/aliases"), in_folder("/__symbols__")) {
+            (None, None) => Named::None,
+            (Some(alias), Some(label)) if alias != label => Named::Two(alias, label),
+            (Some(node), _) | (None, Some(node)) => Named::One(node),
+        }
+    }
+
+    /// Returns the node that a reference names, if it names one.
+    pub fn resolve(&self, reference: &str) -> Option<Node<'_>> {
+        match self.named(reference) {
+            Named::One(node) => Some(node),
+            Named::None | Named::Two(..) => None,
+        }
     }
 
     /// Returns the names in `/aliases`.
     pub fn aliases(&self) -> Vec<&str> {
-        let properties = self.find("/aliases").map(|node| node.properties());
+        self.names_in("/aliases")
+    }
+
+    /// Returns the labels, where the tree was compiled with them (`dtc -@`).
+    pub fn labels(&self) -> Vec<&str> {
+        self.names_in("/__symbols__")
+    }
+
+    fn names_in(&self, folder: &str) -> Vec<&str> {
+        let properties = self.find(folder).map(|node| node.properties());
         properties
             .into_iter()
             .flatten()
@@ -116,10 +141,26 @@ impl Tree {
             .collect()
     }
 
+    /// Returns the phandles that nodes have.
+    pub fn phandles(&self) -> impl Iterator<Item = u32> {
+        self.by_phandle.keys().copied()
+    }
+
     /// Returns the node that has the phandle.
     pub fn by_phandle(&self, phandle: u32) -> Option<Node<'_>> {
         self.by_phandle.get(&phandle).map(|index| self.node(*index))
     }
+}
+
+/// What a reference names.
+#[derive(Clone, Copy, Debug)]
+pub enum Named<'t> {
+    /// Nothing.
+    None,
+    /// A node.
+    One(Node<'t>),
+    /// One node as an alias, another as a label.
+    Two(Node<'t>, Node<'t>),
 }
 
 /// A node of a [`Tree`].
@@ -202,6 +243,13 @@ impl<'t> Node<'t> {
         let at = properties.partition_point(|(other, _)| other.as_str() < name);
         let (found, value) = properties.get(at)?;
         (found == name).then_some(value)
+    }
+
+    /// Returns the name of a property that the node has twice.
+    pub fn repeated(self) -> Option<&'t str> {
+        let pairs = self.record().properties.windows(2);
+        let mut same = pairs.filter(|pair| pair[0].0 == pair[1].0);
+        same.next().map(|pair| pair[0].0.as_str())
     }
 
     /// Returns a property of one cell.

@@ -154,7 +154,7 @@ echo "least: $needed"
 made=
 for name in first second third; do
     # Regions apart from each other take the most tables.
-    cell /tmp/$name.dts $name 'memory = <0 0x40000000 0 0x1000 1 0 0 0x1000 0x40 0 0 0x1000 0x80 0 0 0x1000>;'
+    cell /tmp/$name.dts $name 'memory = <0 0x40000000 0 0x10000 1 0 0 0x1000 0x40 0 0 0x1000 0x80 0 0 0x1000>;'
     before=$(snapshot)
     if bulkhead cell create /tmp/$name.dts > /tmp/create.out 2>&1; then
         made="$name $made"

@@ -7,9 +7,10 @@ use bulkhead_model::addr::{Hpa, PAGE_SIZE, Region};
 use bulkhead_model::blob::{Placement, SystemConfig};
 use bulkhead_model::id::{CellId, Mpidr};
 use bulkhead_model::ledger::Ledger;
+use bulkhead_model::refused::Refused;
 use serde_json::json;
 
-use super::{Context, names_cell, refusal};
+use super::{Context, names_cell};
 use crate::board::Board;
 use crate::cell_file::CellFile;
 use crate::error::{ConfigError, Error};
@@ -50,7 +51,7 @@ pub fn check(
     } else {
         board.system(&board.ram()?, |_| true)?
     };
-    if let Some(mut ledger) = empty_ledger(&system)? {
+    if let Some(mut ledger) = empty_ledger(&board, &system)? {
         for (cell, resolved) in &all {
             claim(&mut ledger, cell, resolved)?;
         }
@@ -79,8 +80,12 @@ pub(super) fn spare(board: &Board) -> Result<Vec<Mpidr>, ConfigError> {
 ///
 /// # Errors
 /// The board's tree contradicts itself.
-pub fn empty_ledger(system: &SystemConfig) -> Result<Option<Ledger>, Error> {
-    let wrong = |refused| refusal("the board's tree", refused);
+pub fn empty_ledger(board: &Board, system: &SystemConfig) -> Result<Option<Ledger>, ConfigError> {
+    let wrong = |refused: Refused| {
+        board
+            .place(board.tree.root())
+            .wrong("", refused.to_string())
+    };
     let Some(ram) = system.ram.iter().max_by_key(|ram| ram.size()) else {
         return Ok(None);
     };
@@ -174,11 +179,14 @@ fn report(cell: &CellFile, resolved: &Resolved<'_>, board: &Board, tree_size: us
         lines.push("note: the console is the one that the board's tree gives to Linux (/chosen stdout-path)".to_owned());
     }
     lines.push(format!("the cell's own device tree: {tree_size} bytes"));
+    let warnings = resolved.warnings.iter();
+    lines.extend(warnings.map(|warning| format!("warning: {warning}")));
     let json = json!({
         "file": cell.place.file, "board": board.file, "name": cell.name.as_str(),
         "cpus": config.cpus.iter().map(|mpidr| mpidr.get()).collect::<Vec<_>>(),
         "memory": cell.memory.iter().map(|m| json!({ "gpa": m.gpa, "size": m.size, "hpa": m.hpa })).collect::<Vec<_>>(),
         "devices": config.devices.iter().map(|d| json!({ "gpa": d.gpa.0, "hpa": d.hpa.0, "size": d.size })).collect::<Vec<_>>(),
+        "warnings": resolved.warnings,
         "spis": config.spis.iter().map(|spi| spi.intid()).collect::<Vec<_>>(),
     });
     Report::new(lines.join("\n"), json)

@@ -151,8 +151,11 @@ fn drivers(
         if device.registers.is_empty() {
             continue;
         }
-        let path = device.node.path();
-        for binding in bindings(&context.linux, &path) {
+        let paths = device.parts.iter().map(|part| part.path());
+        for (path, binding) in paths.flat_map(|path| {
+            let found = bindings(&context.linux, &path).into_iter();
+            found.map(move |binding| (path.clone(), binding))
+        }) {
             if let Some(console) = binding.console(&context.linux) {
                 let reason = format!(
                     "{path}: Linux itself prints on it ({console}); choose another, or move Linux's console"
@@ -206,11 +209,14 @@ fn report(id: u64, resolved: &Resolved<'_>, record: &Record) -> Report {
         resolved.devices.len(),
         config.spis.len()
     );
+    for warning in &resolved.warnings {
+        text = format!("{text}\nwarning: {warning}");
+    }
     for binding in &record.unbound {
         text = format!("{text}\n{}", binding.describe());
     }
     Report::new(
         text,
-        json!({ "cell": record.name, "id": id, "unbound": record.unbound }),
+        json!({ "cell": record.name, "id": id, "unbound": record.unbound, "warnings": resolved.warnings }),
     )
 }

@@ -9,7 +9,7 @@ use super::{MAX_ENTRIES, Node, cells, entries};
 pub struct Interrupt {
     /// 0 = SPI, 1 = PPI, 2 and 3 the extended ranges.
     pub kind: u32,
-    /// Number within its kind.
+    /// Number within its kind, at most [`LAST_SPI`] or [`LAST_PPI`].
     pub number: u32,
     /// Trigger.
     pub flags: u32,
@@ -23,12 +23,13 @@ impl Interrupt {
 
     /// Returns the interrupt's number at the GIC when it is an SPI.
     pub fn spi(&self) -> Option<u32> {
-        (self.kind == Self::SPI)
-            .then(|| self.number.checked_add(32))
-            .flatten()
+        (self.kind == Self::SPI).then_some(self.number + 32)
     }
 }
 
+/// The last SPI and PPI in the numbers of the GIC's binding (Arm IHI 0069, "INTIDs").
+const LAST_SPI: u32 = 1019 - 32;
+const LAST_PPI: u32 = 31 - 16;
 /// More nexuses in a row than any board has; ends a tree whose controllers name each other.
 const MAX_HOPS: usize = 16;
 /// More cells than any interrupt or address has.
@@ -62,13 +63,19 @@ pub fn interrupts(node: Node<'_>) -> Result<Vec<Interrupt>, String> {
 /// # Errors
 /// What is wrong, as the rest of a sentence about the node.
 pub fn passed_on(node: Node<'_>) -> Result<Vec<Interrupt>, String> {
+    Ok(map_to_gic(node)?.into_iter().map(|(_, to)| to).collect())
+}
+
+/// Returns the lines of the node's `interrupt-map`: unit address and interrupt below it, interrupt at the GIC.
+///
+/// # Errors
+/// What is wrong, as the rest of a sentence about the node.
+pub fn map_to_gic(node: Node<'_>) -> Result<Vec<(Vec<u32>, Interrupt)>, String> {
     if node.property("interrupt-map").is_none() || node.property("interrupt-controller").is_some() {
         return Ok(Vec::new());
     }
-    map(node)?
-        .into_iter()
-        .map(|entry| entry.to.at_gic())
-        .collect()
+    let to_gic = |entry: Entry<'_>| Ok((entry.from, entry.to.at_gic()?));
+    map(node)?.into_iter().map(to_gic).collect()
 }
 
 /// An interrupt on its way: what a controller is told.
@@ -242,7 +249,10 @@ fn unit_of(node: Node<'_>, controller: Node<'_>) -> Result<Vec<u32>, String> {
 }
 
 /// Returns the interrupt controller that serves the node.
-fn controller(node: Node<'_>) -> Result<Node<'_>, String> {
+///
+/// # Errors
+/// What is wrong, as the rest of a sentence about the node.
+pub fn controller(node: Node<'_>) -> Result<Node<'_>, String> {
     for at in node.ancestors() {
         if let Some(value) = at.property("interrupt-parent") {
             let phandle = at.u32("interrupt-parent");
@@ -292,11 +302,15 @@ fn unit_cells(controller: Node<'_>) -> Result<usize, String> {
 
 fn one(words: &[u32]) -> Result<Interrupt, String> {
     match *words {
-        [kind @ 0..=1, number, flags, ..] => Ok(Interrupt {
-            kind,
+        [Interrupt::SPI, number @ 0..=LAST_SPI, flags, ..]
+        | [Interrupt::PPI, number @ 0..=LAST_PPI, flags, ..] => Ok(Interrupt {
+            kind: words[0],
             number,
             flags,
         }),
+        [kind @ 0..=1, number, ..] => Err(format!(
+            "its interrupt <{kind} {number}> does not exist: the last are <0 {LAST_SPI}> and <1 {LAST_PPI}>"
+        )),
         [kind, number, ..] => Err(format!(
             "its interrupt <{kind} {number}> is of the extended range"
         )),

@@ -40,6 +40,29 @@ pub fn windows(node: Node<'_>) -> Result<Vec<Window>, String> {
         .collect()
 }
 
+/// Returns the windows that a bus passes on to what hangs on it, in physical addresses: the other side of its `ranges`.
+///
+/// # Errors
+/// What is wrong, as the rest of a sentence about the node.
+pub fn passed_down(bus: Node<'_>) -> Result<Vec<Window>, String> {
+    let (Some(value), Some(above)) = (bus.property("ranges"), bus.parent()) else {
+        return Ok(Vec::new());
+    };
+    let (child_cells, parent_cells, size_cells) =
+        (address_cells(bus)?, address_cells(above)?, size_cells(bus)?);
+    if value.is_empty() {
+        return Ok(Vec::new());
+    }
+    entries(value, child_cells + parent_cells + size_cells)
+        .map_err(|reason| format!("its 'ranges' {reason}"))?
+        .iter()
+        .map(|entry| {
+            let (base, size) = entry[child_cells..].split_at(parent_cells);
+            one_window(bus, above, (base, size))
+        })
+        .collect()
+}
+
 fn one_window(
     node: Node<'_>,
     bus: Node<'_>,
@@ -86,7 +109,7 @@ fn translate(bus: Node<'_>, window: Window) -> Result<Window, String> {
     found.ok_or_else(|| format!("{:#x} is in no 'ranges' of {}", window.base, bus.path()))
 }
 
-pub(super) fn address_cells(bus: Node<'_>) -> Result<usize, String> {
+fn address_cells(bus: Node<'_>) -> Result<usize, String> {
     cell_count(bus, "#address-cells", 2)
 }
 
@@ -100,6 +123,9 @@ fn cell_count(bus: Node<'_>, name: &str, default: usize) -> Result<usize, String
         None => Ok(default),
         Some(Some(count @ 1..=3)) => Ok(count as usize),
         Some(Some(0)) if name == "#size-cells" => Ok(0),
-        Some(count) => Err(format!("{name} of {} is {count:?}", bus.path())),
+        Some(count) => {
+            let found = count.map_or("not one cell".to_owned(), |count| count.to_string());
+            Err(format!("{name} of {} is {found}, not 1 to 3", bus.path()))
+        }
     }
 }
