@@ -5,8 +5,9 @@
 use aarch64_cpu::registers::{ELR_EL2, FAR_EL2, HPFAR_EL2, Readable, SPSR_EL2, Writeable};
 use bulkhead_abi::info::exit;
 use bulkhead_abi::{ABI_VERSION, call};
+use bulkhead_model::addr::Gpa;
 use bulkhead_model::psci;
-use bulkhead_model::trap::{Syndrome, ipa_from};
+use bulkhead_model::trap::{Access, Syndrome, ipa_from};
 
 use crate::percpu::PerCpu;
 use crate::vgic::{self, Answer};
@@ -24,17 +25,16 @@ const EC_SMC: u64 = 0x17;
 const EC_SYSREG: u64 = 0x18;
 const EC_DATA_ABORT: u64 = 0x24;
 
-/// Serves a trap if it is a hot one; from vectors.S. Returns 0 when it is not: nothing was changed.
+/// Serves a trap if it is a hot one; from vectors.S. Says when it is not: nothing was changed.
 #[unsafe(no_mangle)]
-extern "C" fn fast_trap(cpu: &'static PerCpu, esr: u64, scratch: &mut Scratch) -> u64 {
-    let served = match esr >> 26 & 0x3f {
+extern "C" fn fast_trap(cpu: &'static PerCpu, esr: u64, scratch: &mut Scratch) -> bool {
+    match esr >> 26 & 0x3f {
         EC_HVC => hypercall(cpu, esr, scratch),
         EC_SMC => firmware_call(cpu, esr, scratch),
         EC_SYSREG => sgi(cpu, esr, scratch),
         EC_DATA_ABORT => data_abort(cpu, esr, scratch),
         _ => false,
-    };
-    served.into()
+    }
 }
 
 fn hypercall(cpu: &PerCpu, esr: u64, scratch: &mut Scratch) -> bool {
@@ -74,6 +74,7 @@ fn sgi(cpu: &PerCpu, esr: u64, scratch: &Scratch) -> bool {
     true
 }
 
+#[inline(never)] // Its frame is not the other traps'.
 fn data_abort(cpu: &PerCpu, esr: u64, scratch: &mut Scratch) -> bool {
     let Some(access) = Syndrome(esr).plain_access() else {
         return false;
@@ -84,22 +85,31 @@ fn data_abort(cpu: &PerCpu, esr: u64, scratch: &mut Scratch) -> bool {
     if SPSR_EL2.get() & handle::PSTATE_AARCH32 != 0 {
         return false;
     }
-    let write = access.is_write.then(|| access.truncate(*register));
-    match vgic::access(
-        cpu,
-        ipa_from(HPFAR_EL2.get(), FAR_EL2.get()),
-        access.size,
-        write,
-    ) {
-        Answer::NotOurs => false,
-        Answer::Done(value) => {
-            if !access.is_write {
-                *register = access.extend(value);
-            }
-            skip();
-            true
+    let ipa = ipa_from(HPFAR_EL2.get(), FAR_EL2.get());
+    let word = access.is_write.then_some((*register & 0xffff_ffff) as u32);
+    if access.size == 4
+        && let Some(value) = vgic::plain_access(cpu, ipa, word)
+    {
+        if !access.is_write {
+            *register = value.into();
         }
+        skip();
+        return true;
     }
+    other_register(cpu, ipa, access, register)
+}
+
+#[inline(never)] // As above.
+fn other_register(cpu: &PerCpu, ipa: Gpa, access: Access, register: &mut u64) -> bool {
+    let write = access.is_write.then(|| access.truncate(*register));
+    let Answer::Done(value) = vgic::access(cpu, ipa, access.size, write) else {
+        return false;
+    };
+    if !access.is_write {
+        *register = access.extend(value);
+    }
+    skip();
+    true
 }
 
 /// Goes on behind the trapped instruction; see `handle::skip`.

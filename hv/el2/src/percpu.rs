@@ -71,6 +71,8 @@ pub struct PerCpu {
     pub sgi: u64,
     /// Physical base of its redistributor.
     pub gicr: u64,
+    /// Where its guest sees that; changes only while the CPU is parked or off.
+    pub gicr_seen: AtomicU64,
     /// Owner; changes only while the CPU is parked or off.
     cell: AtomicU8,
     /// What it is asked to do, see [`Request`].
@@ -124,6 +126,7 @@ impl PerCpu {
             mpidr: config.mpidr,
             sgi: sgi_value(0, config.mpidr),
             gicr,
+            gicr_seen: AtomicU64::new(gicr),
             cell: AtomicU8::new(0),
             request: AtomicU32::new(0),
             entry: AtomicU64::new(0),

@@ -11,7 +11,7 @@ use core::sync::atomic::Ordering;
 
 use crate::handle::{self, Fault, Outcome};
 use crate::percpu::{Cpu, Request};
-use crate::{cells, context, firmware, gic, guest, life, power, stop, sysreg, system};
+use crate::{cells, context, firmware, gic, guest, life, power, stop, sysreg, system, vgic};
 
 /// Never returns but to Linux, by leaving.
 pub fn run(mut cpu: Cpu) -> ! {
@@ -68,6 +68,7 @@ fn start(cpu: &mut Cpu) {
     if cell != CellId::ROOT && number == 0 {
         cells::flush_here(cell);
     }
+    vgic::place_redistributor(cpu.shared, number);
     gic::prepare_redistributor(cpu.shared, cell == CellId::ROOT);
     gic::reset_interface(cell == CellId::ROOT);
     let entry = cpu.shared.entry.load(Ordering::Relaxed);

@@ -84,7 +84,7 @@ trap:
     bl      fast_trap
     mov     x1, x0
     mrs     x0, tpidr_el2
-    cbz     x1, 1f
+    tbz     w1, #0, 1f              // a bool
     scratch ldp
     ldr     x18, [x0, #144]
     ldr     x30, [x0, #240]

@@ -5,9 +5,10 @@
 use bulkhead_abi::info::exit;
 use bulkhead_model::addr::{Gpa, Hpa};
 use bulkhead_model::id::{CellId, Mpidr};
-use bulkhead_model::vgic::distributor::{DistView, SpiWords, gicd_access};
-use bulkhead_model::vgic::redistributor::{CELL_STRIDE, RedistView, gicr_access};
+use bulkhead_model::vgic::distributor::{DistView, SpiWords, gicd_access, gicd_plain};
+use bulkhead_model::vgic::redistributor::{CELL_STRIDE, RedistView, gicr_access, gicr_plain};
 use bulkhead_model::vgic::{Action, route};
+use core::sync::atomic::Ordering::Relaxed;
 
 use crate::board::board;
 use crate::gate::{self, Gate};
@@ -37,6 +38,33 @@ pub fn access(cpu: &PerCpu, ipa: Gpa, size: u8, write: Option<u64>) -> Answer {
     }
 }
 
+/// Serves a 32-bit load or store of a hot register, the distributor's or of the CPU's own redistributor; a load gives this.
+/// The short form of [`access`]; `None` where it takes the full one.
+#[inline(always)]
+pub fn plain_access(cpu: &PerCpu, ipa: Gpa, write: Option<u32>) -> Option<u32> {
+    let offset = ipa.0.wrapping_sub(board().gicd.base().0);
+    let (address, mask, cause) = if offset < gic::FRAME {
+        let view = dist_view(cpu);
+        let mask = gicd_plain(offset, write.is_some(), &view)?;
+        (ipa.0, mask, exit::GICD)
+    } else {
+        let offset = ipa.0.wrapping_sub(cpu.gicr_seen.load(Relaxed));
+        if !gicr_plain(offset) {
+            return None;
+        }
+        (cpu.gicr + offset, u32::MAX, exit::GICR)
+    };
+    info::count_exit(cpu.id, cause);
+    match write {
+        // SAFETY: the model named a register of this width in a frame that EL2 maps, and allows the effect.
+        Some(value) if value & mask != 0 => unsafe { mmio::write32(address, value & mask) },
+        // SAFETY: as above; reading has no effect.
+        None if mask != 0 => return Some(unsafe { mmio::read32(address) } & mask),
+        _ => {}
+    }
+    Some(0)
+}
+
 /// Tells whether the address is one that [`access`] serves.
 pub fn is_ours(cpu: &PerCpu, ipa: Gpa) -> bool {
     let board = board();
@@ -51,17 +79,21 @@ pub fn is_ours(cpu: &PerCpu, ipa: Gpa) -> bool {
 }
 
 fn distributor(cpu: &PerCpu, offset: u64, size: u8, write: Option<u64>) -> u64 {
-    let gate = gate::of(cpu.cell());
-    let view = DistView {
-        owned: gate,
-        is_root: cpu.cell() == CellId::ROOT,
-    };
+    let view = dist_view(cpu);
     perform(
         cpu,
-        gate,
+        view.owned,
         board().gicd.base().0,
         gicd_access(offset, size, write, &view),
     )
+}
+
+fn dist_view(cpu: &PerCpu) -> DistView<'static, Gate> {
+    let cell = cpu.cell();
+    DistView {
+        owned: gate::of(cell),
+        is_root: cell == CellId::ROOT,
+    }
 }
 
 /// Root sees all redistributors where they are, those of CPUs that nobody has too: Linux walks over them.
@@ -107,6 +139,16 @@ fn cells_redistributor(cpu: &PerCpu, ipa: u64, size: u8, write: Option<u64>) -> 
         target.gicr,
         gicr_access(offset % CELL_STRIDE, size, write, &view),
     ))
+}
+
+/// Notes where a CPU that starts, number `number` of its cell, sees its own redistributor.
+pub fn place_redistributor(cpu: &PerCpu, number: usize) {
+    let place = if cpu.cell() == CellId::ROOT {
+        cpu.gicr
+    } else {
+        board().first_redistributor() + number as u64 * CELL_STRIDE
+    };
+    cpu.gicr_seen.store(place, Relaxed);
 }
 
 fn perform(cpu: &PerCpu, gate: &Gate, base: u64, action: Action) -> u64 {

@@ -59,7 +59,7 @@ impl Access {
     /// Returns what a load that read `value` leaves in its register.
     #[inline]
     #[must_use]
-    pub const fn extend(&self, value: u64) -> u64 {
+    pub const fn extend(self, value: u64) -> u64 {
         let unused = 64 - 8 * self.size as u32;
         let value = if self.sign_extend {
             ((value << unused).cast_signed() >> unused).cast_unsigned()
@@ -76,7 +76,7 @@ impl Access {
     /// Returns what a store of a register that holds `value` writes.
     #[inline]
     #[must_use]
-    pub const fn truncate(&self, value: u64) -> u64 {
+    pub const fn truncate(self, value: u64) -> u64 {
         let unused = 64 - 8 * self.size as u32;
         value << unused >> unused
     }

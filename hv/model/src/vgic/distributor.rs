@@ -10,7 +10,7 @@ use crate::id::{Spi, SpiSet};
 const CELL_CTLR: u64 = 1 << 1 | 1 << 4 | 1 << 6 | 1 << 31;
 /// `GICD_TYPER` as a cell sees it: ITLinesNumber, SecurityExtn, IDbits, A3V, No1N, RSS. No LPIs, no message-based, no
 /// extended SPIs, no NMIs.
-const CELL_TYPER: u64 = 0x1f | 1 << 10 | 0x1f << 19 | 1 << 24 | 1 << 25 | 1 << 26;
+const CELL_TYPER: u32 = 0x1f | 1 << 10 | 0x1f << 19 | 1 << 24 | 1 << 25 | 1 << 26;
 
 /// A set of SPIs, wherever it is kept.
 pub trait SpiWords {
@@ -67,7 +67,11 @@ pub fn gicd_access<S: SpiWords>(
     let place = (offset & 0xffff) as usize;
     match (place, size) {
         (0x0, 4) => access.read_only(if view.is_root { u64::MAX } else { CELL_CTLR }),
-        (0x4, 4) => access.read_only(if view.is_root { u64::MAX } else { CELL_TYPER }),
+        (0x4, 4) => access.read_only(if view.is_root {
+            u64::MAX
+        } else {
+            CELL_TYPER.into()
+        }),
         (0x8 | 0xffd0..0x1_0000, 4) => access.read_only(u64::MAX), // IIDR, identification
         (0xc, 4) => access.read_only(if view.is_root { u64::MAX } else { 0 }), // TYPER2
         (0x10, 4) => access.nothing(),                             // STATUSR
@@ -90,6 +94,19 @@ pub fn gicd_access<S: SpiWords>(
         (0xf10..0xf30, 1 | 4) => access.nothing(), // CPENDSGIR, SPENDSGIR
         (0x6000..0x8000, 4 | 8) => router(access, view),
         _ => Action::IgnoreLogged,
+    }
+}
+
+/// Returns the bits of the register itself that a 32-bit access at `offset` has: a load gets those and zeros, a store
+/// writes those of the value, or does nothing when none is set. The short form of [`gicd_access`]; `None` where it takes the
+/// full one.
+#[inline]
+#[must_use]
+pub fn gicd_plain<S: SpiWords>(offset: u64, is_write: bool, view: &DistView<'_, S>) -> Option<u32> {
+    match offset {
+        0x4 if !is_write => Some(if view.is_root { u32::MAX } else { CELL_TYPER }),
+        0x100..0x400 if offset & 3 == 0 => Some(view.bits((offset & 0x7f) as usize / 4)),
+        _ => None,
     }
 }
 

@@ -49,6 +49,15 @@ pub fn gicr_access(offset: u64, size: u8, write: Option<u64>, view: &RedistView)
     }
 }
 
+/// Tells whether a 32-bit access at `offset` from RD_base of its own redistributor is one of the register itself, all bits
+/// of it: a load, or a store that does nothing when it stores 0. The short form of [`gicr_access`].
+#[inline]
+#[must_use]
+pub const fn gicr_plain(offset: u64) -> bool {
+    // ISENABLER0, ICENABLER0, ISPENDR0, ICPENDR0, ISACTIVER0, ICACTIVER0
+    matches!(offset, 0x1_0100..0x1_0400) && offset & 0x7f == 0
+}
+
 /// What root may do with its own, and nobody else sees.
 fn roots_own(access: Access, view: &RedistView) -> Action {
     if view.is_root && view.is_own {

@@ -2,7 +2,7 @@
 
 use bulkhead_model::id::{Mpidr, Spi, SpiSet};
 use bulkhead_model::vgic::Action;
-use bulkhead_model::vgic::distributor::{DistView, SpiWords, gicd_access};
+use bulkhead_model::vgic::distributor::{DistView, SpiWords, gicd_access, gicd_plain};
 use bulkhead_model::vgic::route::{Part, target};
 
 fn spi(intid: u16) -> Spi {
@@ -379,4 +379,35 @@ fn check_action(view: &DistView<'_, SpiSet>, at: u64, write: Option<u64>, action
         Action::ReadRoute { spi, .. } => assert!(write.is_none() && view.owned.contains(spi)),
         Action::WriteRoute { spi, .. } => assert!(write.is_some() && view.owned.contains(spi)),
     }
+}
+
+#[test]
+fn the_short_form_says_what_the_full_one_says() {
+    let mut served = 0;
+    for is_root in [false, true] {
+        let owned = &some();
+        let view = DistView { owned, is_root };
+        for offset in 0..0x1_0000 {
+            if let Some(mask) = gicd_plain(offset, false, &view) {
+                served += 1;
+                let full = match mask {
+                    0 => Action::Value(0),
+                    mask => read(offset, mask.into()),
+                };
+                assert_eq!(gicd_access(offset, 4, None, &view), full, "{offset:#x}");
+            }
+            let Some(mask) = gicd_plain(offset, true, &view) else {
+                continue;
+            };
+            for value in [0, 1, 2, 0x102, u64::from(mask), 0xffff_ffff] {
+                let full = match value & u64::from(mask) {
+                    0 => Action::Ignore,
+                    value => store(offset, value),
+                };
+                let write = Some(value);
+                assert_eq!(gicd_access(offset, 4, write, &view), full, "{offset:#x}");
+            }
+        }
+    }
+    assert_eq!(served, 2 * (1 + 6 * 32), "the hot registers are among them");
 }

@@ -1,7 +1,7 @@
 //! Redistributors, register by register, and every access there is.
 
 use bulkhead_model::vgic::Action;
-use bulkhead_model::vgic::redistributor::{RedistView, gicr_access};
+use bulkhead_model::vgic::redistributor::{RedistView, gicr_access, gicr_plain};
 
 const VIEW: RedistView = RedistView {
     is_own: true,
@@ -240,6 +240,22 @@ fn for_all(check: impl Fn(u64, u8, Option<u64>)) {
             for write in [None, Some(0), Some(u64::MAX), Some(0x0102_0304_0506_0728)] {
                 check(offset, size, write);
             }
+        }
+    }
+}
+
+#[test]
+fn the_short_form_says_what_the_full_one_says() {
+    let plain = || (0..0x4_0000).filter(|offset| gicr_plain(*offset));
+    assert_eq!(plain().count(), 6, "set and clear: enable, pending, active");
+    for (offset, view) in plain().flat_map(|offset| [(offset, CELL), (offset, ROOT)]) {
+        assert_eq!(gicr_access(offset, 4, None, &view), read(offset));
+        assert_eq!(gicr_access(offset, 4, Some(0), &view), Action::Ignore);
+        for value in [1, 0x8000_0000, 0xffff_ffff] {
+            assert_eq!(
+                gicr_access(offset, 4, Some(value), &view),
+                store(offset, value)
+            );
         }
     }
 }
