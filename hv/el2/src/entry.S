@@ -20,16 +20,9 @@
     .equ    CPU_STRUCT, 0x7800
     .equ    CPU_FOUND, 272
 
-    .section .header, "a"
-    .global header
-header:
-    .ascii  "BULKHEAD"
-    .quad   1                       // ABI_VERSION, asserted in main.rs
-    .quad   entry - header
-    .quad   __file_end - header
-    .quad   __image_end - header
+// The code lies in the slots of vectors.S, in front of which the image's header is.
 
-    .section .text.entry, "ax"
+    slot    0
     .global entry
 // x0 = hv_base, x1 = hv_size | command, x2 = where to return to
 entry:
@@ -52,10 +45,8 @@ entry:
 // ENTER_PREPARE. x0 = hv_base = address of header.
     mov     x19, x0
     mov     x29, x1                 // hv_size
-    adrp    x3, __rela_start
-    add     x3, x3, :lo12:__rela_start
-    adrp    x4, __rela_end
-    add     x4, x4, :lo12:__rela_end
+    adr     x3, __rela_start
+    adr     x4, __rela_end
 1:  cmp     x3, x4                  // every entry: offset, R_AARCH64_RELATIVE (1027), addend
     b.hs    2f
     ldp     x5, x6, [x3], #16
@@ -65,10 +56,8 @@ entry:
     add     x7, x7, x19
     str     x7, [x19, x5]
     b       1b
-2:  adrp    x3, __bss_start
-    add     x3, x3, :lo12:__bss_start
-    adrp    x4, __bss_end
-    add     x4, x4, :lo12:__bss_end
+2:  adr     x3, __bss_start
+    adr     x4, __bss_end
 3:  cmp     x3, x4                  // whole pages (image.ld)
     b.hs    4f
     stp     xzr, xzr, [x3, #16]
@@ -77,15 +66,12 @@ entry:
     stp     xzr, xzr, [x3], #64
     b       3b
 4:  msr     tpidr_el2, xzr          // no struct yet
-    adrp    x3, BOOT_STACK
-    add     x3, x3, :lo12:BOOT_STACK
-    add     x3, x3, #(16384 >> 12), lsl #12
+    adr     x3, BOOT_STACK + 16384
     mov     sp, x3
     mov     x0, x19
     mov     x1, x29
     bl      early                   // fills BOOT: tables, registers, or a code
-    adrp    x28, BOOT
-    add     x28, x28, :lo12:BOOT
+    adr     x28, BOOT
     ldr     x0, [x28, #BOOT_CODE]
     cbnz    x0, 6f
 // What was written with the MMU off must not be hidden by older lines that a speculative read of Linux's cacheable
@@ -94,8 +80,7 @@ entry:
     mov     x0, x19
     bl      clean_to_poc
     bl      mmu_on
-    adrp    x0, vectors
-    add     x0, x0, :lo12:vectors
+    adr     x0, vectors
     msr     vbar_el2, x0            // return_as_found puts the stub's back
     add     x0, x28, #BOOT_FOUND    // for prepare_exception
     stp     x20, x21, [x0]
@@ -106,20 +91,18 @@ entry:
     mov     x1, x29
     bl      prepare                 // with the MMU on; leaves its answer in BOOT
 // Joining CPUs read BOOT with the MMU off.
-    adrp    x0, BOOT
-    add     x0, x0, :lo12:BOOT
+    adr     x0, BOOT
     add     x3, x0, #1024
     bl      clean_to_poc
     ldr     x0, [x28, #BOOT_CODE]
 6:  ldp     x1, x2, [x28, #BOOT_A]
     b       return_as_found
 
+    slot    12
 // An exception while `prepare` runs, from vectors.S: what the blob names does not answer. Linux is told.
     .global prepare_exception
 prepare_exception:
-    adrp    x3, BOOT
-    add     x3, x3, :lo12:BOOT
-    add     x3, x3, #BOOT_FOUND
+    adr     x3, BOOT + BOOT_FOUND
     ldp     x20, x21, [x3]
     ldp     x22, x23, [x3, #16]
     ldp     x24, x25, [x3, #32]
@@ -129,6 +112,7 @@ prepare_exception:
     mrs     x2, far_el2
     b       return_as_found
 
+    slot    4
 // Cleans and invalidates x0 .. x3 to the point of coherency. Destroys x4, x5.
 clean_to_poc:
     mrs     x4, ctr_el0
@@ -146,8 +130,7 @@ clean_to_poc:
 
 // Turns translation on with the registers of BOOT. Destroys x8 to x11.
 mmu_on:
-    adrp    x8, BOOT
-    add     x8, x8, :lo12:BOOT
+    adr     x8, BOOT
     ldp     x9, x10, [x8, #BOOT_TTBR0]
     msr     ttbr0_el2, x9
     msr     tcr_el2, x10
@@ -163,6 +146,7 @@ mmu_on:
     isb                             // fetches from here on are translated
     ret
 
+    slot    0
 // ENTER_JOIN.
 join:
     bl      mmu_on
@@ -184,6 +168,7 @@ join:
     mov     x2, xzr
     b       return_as_found
 
+    slot    5
 // Returns in x8 the struct of this CPU, or 0; x9 = MPIDR affinity. Destroys x10 to x13.
 find_cpu:
     mrs     x9, mpidr_el1
@@ -191,8 +176,7 @@ find_cpu:
     movk    x10, #0x00ff, lsl #16
     movk    x10, #0x00ff, lsl #32   // Aff3, Aff2, Aff1, Aff0
     and     x9, x9, x10
-    adrp    x8, BOOT
-    add     x8, x8, :lo12:BOOT
+    adr     x8, BOOT
     ldp     x10, x11, [x8, #BOOT_CPU_COUNT]
     add     x12, x8, #BOOT_MPIDRS
     mov     x8, xzr
@@ -207,6 +191,7 @@ find_cpu:
     add     x8, x11, x12
 2:  ret
 
+    slot    12
 // Entry of a CPU that firmware starts for us (PSCI CPU_ON), MMU off, nothing found that is worth keeping.
     .global entry_from_firmware
 entry_from_firmware:
@@ -224,6 +209,7 @@ entry_from_firmware:
 1:  wfe                             // firmware started a CPU that nobody asked for
     b       1b
 
+    slot    6
 // x0, x1, x2 = answer; x20, x27 = where to and with what SPSR; x21..x26 = EL2 as found.
 return_as_found:
     dsb     sy                      // all that EL2 wrote is complete before its mapping goes
@@ -244,6 +230,7 @@ return_as_found:
     dsb     nsh
     isb
 
+    slot    0
 // leave_el2(found: x0, frame: x1) -> !
 // To the frame's pc with its x0..x2 and x18..x30 (a hypercall's caller keeps those, SMCCC), EL2 as found.
     .global leave_el2

@@ -32,8 +32,7 @@ mod sysreg;
 mod system;
 mod vgic;
 
-core::arch::global_asm!(include_str!("entry.S"));
-core::arch::global_asm!(include_str!("vectors.S"));
+core::arch::global_asm!(include_str!("vectors.S"), include_str!("entry.S"));
 
 const _: () = assert!(
     bulkhead_abi::ABI_VERSION == 1,

@@ -1,45 +1,35 @@
-// Exception vectors of EL2 and the switch to and from the guest.
+// The start of the image: its header, the exception vectors of EL2, and the switch to and from the guest.
 //
 // TPIDR_EL2 points at this CPU's struct; its first 264 bytes are the guest's frame: x0..x30, pc, spsr.
-// EL2 runs with all exceptions masked, so what arrives from EL2 itself is a bug of ours.
+// EL2 runs with all exceptions masked, so what arrives from EL2 itself is a bug of ours. It runs on SP_EL2: the four slots of
+// SP_EL0 are never taken, and hold the header and code.
+//
+// The code lies in the table's slots, which are 128 bytes each: `slot n` goes on with slot n, here and in entry.S. What is too
+// long for its slot does not assemble.
 
     .equ    FRAME_PC, 248
 
-    .macro  bug
-    .balign 0x80
+    .macro  slot n
+    .section .text.vectors, "ax"
+    .subsection \n
+    .endm
+
+    .macro  vector n
+    slot    \n
+    .org    vectors + 0x80 * \n
+    .endm
+
+    .macro  bug n
+    vector  \n
     b       exception_at_el2
     .endm
 
-    .macro  exit kind
-    .balign 0x80
+    .macro  exit n, kind
+    vector  \n
     stp     x0, x1, [sp, #-16]!
     mov     x1, #\kind
     b       guest_exit
     .endm
-
-    .section .text.vectors, "ax"
-    .balign 0x800
-    .global vectors
-vectors:
-    bug                             // current EL, SP_EL0
-    bug
-    bug
-    bug
-    bug                             // current EL, SP_EL2
-    bug
-    bug
-    bug
-    .balign 0x80
-    stp     x0, x1, [sp, #-16]!     // lower EL, AArch64: synchronous
-    mrs     x0, tpidr_el2
-    b       trap
-    exit    1                       // IRQ
-    exit    2                       // FIQ
-    exit    3                       // SError
-    exit    0                       // lower EL, AArch32
-    exit    1
-    exit    2
-    exit    3
 
 // x2 to x17 to or from the frame at x0.
     .macro  scratch op
@@ -71,9 +61,26 @@ vectors:
     \op     x27, x28, [sp, #80]
     .endm
 
-// [sp] = the guest's x0, x1; x0 = this CPU's struct. Stores what a Rust function may destroy, and asks fast.rs.
-    .balign 64
-trap:
+    slot    0
+    .global vectors, header
+    .balign 0x800
+vectors:
+header:
+    .ascii  "BULKHEAD"
+    .quad   1                       // ABI_VERSION, asserted in main.rs
+    .quad   entry - header
+    .quad   __file_end - header
+    .quad   __image_end - header
+
+    bug     4                       // current EL, SP_EL2
+    bug     5
+    bug     6
+    bug     7
+
+    vector  8                       // lower EL, AArch64: synchronous
+    stp     x0, x1, [sp, #-16]!
+    mrs     x0, tpidr_el2
+// Stores what a Rust function may destroy, and asks fast.rs.
     scratch stp
     ldp     x2, x3, [sp], #16
     str     x18, [x0, #144]
@@ -84,7 +91,14 @@ trap:
     bl      fast_trap
     mov     x1, x0
     mrs     x0, tpidr_el2
-    tbz     w1, #0, 1f              // a bool
+    tbnz    w1, #0, served          // a bool
+    str     x19, [x0, #152]         // the long way: the others too
+    kept    stp
+    mov     x1, #0                  // kind: synchronous
+    b       back_to_caller
+
+    exit    9, 1                    // IRQ
+served:
     scratch ldp
     ldr     x18, [x0, #144]
     ldr     x30, [x0, #240]
@@ -92,13 +106,9 @@ trap:
     eret
     dsb     nsh                     // no speculation past the exception return
     isb
-1:  str     x19, [x0, #152]         // the long way: the others too
-    kept    stp
-    mov     x1, #0                  // kind: synchronous
-    b       back_to_caller
 
+    exit    10, 2                   // FIQ
 // [sp] = the guest's x0, x1; x1 = kind
-    .balign 64
 guest_exit:
     mrs     x0, tpidr_el2
     scratch stp
@@ -116,9 +126,16 @@ back_to_caller:
     mov     x0, x1
     ret
 
+    exit    11, 3                   // SError
+    exit    12, 0                   // lower EL, AArch32
+    exit    13, 1
+    exit    14, 2
+    exit    15, 3
+    vector  16                      // the end
+
+    slot    7
 // enter_guest(cpu: x0) -> kind of exit
     .global enter_guest
-    .balign 64
 enter_guest:
     stp     x29, x30, [sp, #-96]!
     own     stp
@@ -134,6 +151,7 @@ enter_guest:
     dsb     nsh                     // no speculation past the exception return
     isb
 
+    slot    5
 // A bug of ours: forget the stack we came on, keep the evidence, never come back.
 exception_at_el2:
     mrs     x0, tpidr_el2

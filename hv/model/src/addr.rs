@@ -54,13 +54,8 @@ impl<A: Address> Region<A> {
     /// # Errors
     /// `EMPTY`, `WRAPS`.
     pub fn new(base: A, size: u64) -> Result<Self, Refused> {
-        if size == 0 {
-            return Err(Refused::new(code::EMPTY, base.get(), 0));
-        }
-        match base.get().checked_add(size) {
-            Some(_) => Ok(Self { base, size }),
-            None => Err(Refused::new(code::WRAPS, base.get(), size)),
-        }
+        check(base.get(), size, 1)?;
+        Ok(Self { base, size })
     }
 
     /// Same, in whole pages.
@@ -68,11 +63,8 @@ impl<A: Address> Region<A> {
     /// # Errors
     /// `EMPTY`, `WRAPS`, `UNALIGNED`.
     pub fn pages(base: A, size: u64) -> Result<Self, Refused> {
-        let region = Self::new(base, size)?;
-        if !base.get().is_multiple_of(PAGE_SIZE) || !size.is_multiple_of(PAGE_SIZE) {
-            return Err(Refused::new(code::UNALIGNED, base.get(), size));
-        }
-        Ok(region)
+        check(base.get(), size, PAGE_SIZE)?;
+        Ok(Self { base, size })
     }
 
     /// Lowest address.
@@ -120,4 +112,27 @@ impl<A: Address> Region<A> {
             Some(_) => Err(Refused::new(code::WRAPS, self.base.get(), self.size)),
         }
     }
+}
+
+impl Region<Hpa> {
+    /// What stands for a region that was refused.
+    pub(crate) const FIRST_PAGE: Self = Self {
+        base: Hpa(0),
+        size: PAGE_SIZE,
+    };
+}
+
+/// Refuses what is no region of whole units of `alignment`.
+#[inline(never)] // Once for both kinds of addresses.
+fn check(base: u64, size: u64, alignment: u64) -> Result<(), Refused> {
+    let code = if size == 0 {
+        return Err(Refused::new(code::EMPTY, base, 0));
+    } else if base.checked_add(size).is_none() {
+        code::WRAPS
+    } else if (base | size) & (alignment - 1) != 0 {
+        code::UNALIGNED
+    } else {
+        return Ok(());
+    };
+    Err(Refused::new(code, base, size))
 }

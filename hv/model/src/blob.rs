@@ -109,30 +109,25 @@ impl SystemConfig {
     /// `BAD_MAGIC`, `BAD_VERSION`, `BAD_LENGTH`, `BAD_CONTENT`, `TOO_MANY`, `EMPTY`, `WRAPS`, `UNALIGNED`.
     #[inline(never)] // Keeps what it needs on EL2's stack out of its caller's frame.
     pub fn decode(bytes: &[u8]) -> Result<Self, Refused> {
-        let mut r = Reader::new(bytes, SYSTEM_MAGIC)?;
-        let gicd = r.region()?;
-        let psci = r.checked(|word| match word {
+        let mut r = Reader::new(bytes, SYSTEM_MAGIC);
+        let gicd = r.region();
+        let psci = r.checked(Conduit::None, |word| match word {
             0 => Some(Conduit::None),
             1 => Some(Conduit::Smc),
             2 => Some(Conduit::Hvc),
             _ => None,
-        })?;
-        let gicrs = r.list(Reader::region)?;
-        let cpus = r.list(|r| {
-            Ok(CpuConfig {
-                mpidr: r.mpidr()?,
-                online: r.flag()?,
-            })
-        })?;
-        let ram = r.list(Reader::region)?;
-        r.finish()?;
-        Ok(Self {
+        });
+        let config = Self {
             gicd,
-            gicrs,
-            cpus,
-            ram,
             psci,
-        })
+            gicrs: r.list(Reader::region),
+            cpus: r.list(|r| CpuConfig {
+                mpidr: r.mpidr(),
+                online: r.flag(),
+            }),
+            ram: r.list(Reader::region),
+        };
+        r.finish().map(|()| config)
     }
 }
 
@@ -291,45 +286,40 @@ impl CellConfig {
     /// `WRAPS`, `UNALIGNED`.
     #[inline(never)] // Keeps what it needs on EL2's stack out of its caller's frame.
     pub fn decode(bytes: &[u8]) -> Result<Self, Refused> {
-        let mut r = Reader::new(bytes, CELL_MAGIC)?;
-        let name = r.name()?;
-        let cpus = r.list(Reader::mpidr)?;
-        let memory = r.list(memory)?;
-        let devices = r.list(device)?;
-        let spis = r.list(Reader::spi)?;
-        r.finish()?;
-        Ok(Self {
-            name,
-            cpus,
-            memory,
-            devices,
-            spis,
-        })
+        let mut r = Reader::new(bytes, CELL_MAGIC);
+        let config = Self {
+            name: r.name(),
+            cpus: r.list(Reader::mpidr),
+            memory: r.list(memory),
+            devices: r.list(device),
+            spis: r.list(Reader::spi),
+        };
+        r.finish().map(|()| config)
     }
 }
 
-fn memory(r: &mut Reader<'_>) -> Result<MemoryConfig, Refused> {
-    let gpa = Gpa(r.word()?);
-    let is_fixed = r.flag()?;
-    let placement = match is_fixed {
-        true => Placement::At(Hpa(r.word()?)),
-        false => r.checked(|word| (word == 0).then_some(Placement::Pool))?,
+fn memory(r: &mut Reader<'_>) -> MemoryConfig {
+    let gpa = Gpa(r.word());
+    let is_fixed = r.flag();
+    let hpa = Hpa(r.bits(if is_fixed { u64::MAX } else { 0 }));
+    let size = r.word();
+    r.pages(gpa.0, size);
+    r.pages(hpa.0, size);
+    let placement = if is_fixed {
+        Placement::At(hpa)
+    } else {
+        Placement::Pool
     };
-    let size = r.word()?;
-    Region::pages(gpa, size)?;
-    if let Placement::At(hpa) = placement {
-        Region::pages(hpa, size)?;
-    }
-    Ok(MemoryConfig {
+    MemoryConfig {
         gpa,
         placement,
         size,
-    })
+    }
 }
 
-fn device(r: &mut Reader<'_>) -> Result<DeviceConfig, Refused> {
-    let (gpa, hpa, size) = (Gpa(r.word()?), Hpa(r.word()?), r.word()?);
-    Region::pages(gpa, size)?;
-    Region::pages(hpa, size)?;
-    Ok(DeviceConfig { gpa, hpa, size })
+fn device(r: &mut Reader<'_>) -> DeviceConfig {
+    let (gpa, hpa, size) = (Gpa(r.word()), Hpa(r.word()), r.word());
+    r.pages(gpa.0, size);
+    r.pages(hpa.0, size);
+    DeviceConfig { gpa, hpa, size }
 }

@@ -81,6 +81,9 @@ impl Mpidr {
 pub struct Spi(u16);
 
 impl Spi {
+    /// What stands for an interrupt that was refused.
+    pub(crate) const FIRST: Self = Self(32);
+
     /// INTIDs of SPIs run from 32 to 1019 (Arm IHI 0069, INTIDs).
     pub const fn new(intid: u16) -> Option<Self> {
         if matches!(intid, 32..=1019) {

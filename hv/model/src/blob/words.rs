@@ -10,106 +10,147 @@ use super::{ABI_VERSION, Address, Hpa, Mpidr, Name, Refused, Region, Spi, code};
 const WORD: usize = 8;
 const HEAD: usize = 3 * WORD;
 
-/// Reads a blob whose head is good.
+/// Reads a blob. What is wrong is noted, the first of it only, and told by [`Self::finish`]; from there on all words are 0,
+/// and what was read is worth nothing.
 pub(super) struct Reader<'a> {
     bytes: &'a [u8],
     offset: usize,
+    refused: Option<Refused>,
 }
 
 impl<'a> Reader<'a> {
-    /// Checks the head: magic, version, length.
-    pub(super) fn new(bytes: &'a [u8], magic: u64) -> Result<Self, Refused> {
+    /// Begins with the head: magic, version, length.
+    pub(super) fn new(bytes: &'a [u8], magic: u64) -> Self {
+        let mut reader = Self {
+            bytes,
+            offset: 0,
+            refused: None,
+        };
         if bytes.len() < HEAD {
-            return Err(bad_length(bytes.len(), HEAD));
+            reader.refuse(code::BAD_LENGTH, bytes.len() as u64, HEAD as u64);
         }
-        let mut reader = Self { bytes, offset: 0 };
-        let found = reader.word()?;
-        if found != magic {
-            return Err(Refused::new(code::BAD_MAGIC, found, magic));
-        }
-        let version = reader.word()?;
-        if version != ABI_VERSION.into() {
-            return Err(Refused::new(code::BAD_VERSION, version, ABI_VERSION.into()));
-        }
-        let stated = reader.word()?;
-        if stated != bytes.len() as u64 {
-            return Err(Refused::new(code::BAD_LENGTH, stated, bytes.len() as u64));
-        }
-        Ok(reader)
+        reader.head(magic, code::BAD_MAGIC);
+        reader.head(ABI_VERSION.into(), code::BAD_VERSION);
+        reader.head(bytes.len() as u64, code::BAD_LENGTH);
+        reader
     }
 
-    /// Ends: nothing may follow.
-    pub(super) fn finish(self) -> Result<(), Refused> {
-        if self.offset == self.bytes.len() {
-            Ok(())
-        } else {
-            Err(bad_length(self.bytes.len(), self.offset))
+    fn head(&mut self, wanted: u64, code: i64) {
+        let found = self.word();
+        if found != wanted {
+            self.refuse(code, found, wanted);
         }
     }
 
-    /// Takes the next word.
-    pub(super) fn word(&mut self) -> Result<u64, Refused> {
-        let rest = self.bytes.get(self.offset..).unwrap_or(&[]);
-        let word = rest
-            .first_chunk()
-            .ok_or(bad_length(self.bytes.len(), self.offset + WORD))?;
-        self.offset += WORD;
-        Ok(u64::from_le_bytes(*word))
+    /// Notes what is wrong.
+    #[inline(never)] // As `word`.
+    pub(super) fn refuse(&mut self, code: i64, a: u64, b: u64) {
+        self.refused.get_or_insert(Refused::new(code, a, b));
     }
 
-    /// Takes the next word, refusing as `BAD_CONTENT` what `check` does not know.
-    pub(super) fn checked<T>(
-        &mut self,
-        check: impl FnOnce(u64) -> Option<T>,
-    ) -> Result<T, Refused> {
-        let offset = self.offset as u64;
-        let word = self.word()?;
-        check(word).ok_or(Refused::new(code::BAD_CONTENT, offset, word))
-    }
-
-    pub(super) fn flag(&mut self) -> Result<bool, Refused> {
-        self.checked(|word| match word {
-            0 => Some(false),
-            1 => Some(true),
-            _ => None,
+    /// Returns the value of `result`, or `other` when it is refused.
+    pub(super) fn noted<T>(&mut self, result: Result<T, Refused>, other: T) -> T {
+        result.unwrap_or_else(|refused| {
+            self.refused.get_or_insert(refused);
+            other
         })
     }
 
-    pub(super) fn mpidr(&mut self) -> Result<Mpidr, Refused> {
-        self.checked(|word| Some(Mpidr::from_bits(word)).filter(|mpidr| mpidr.get() == word))
+    /// Ends: all was good, and nothing follows.
+    pub(super) fn finish(mut self) -> Result<(), Refused> {
+        if self.offset != self.bytes.len() {
+            self.refuse(
+                code::BAD_LENGTH,
+                self.bytes.len() as u64,
+                self.offset as u64,
+            );
+        }
+        self.refused.map_or(Ok(()), Err)
     }
 
-    pub(super) fn spi(&mut self) -> Result<Spi, Refused> {
-        let word = self.word()?;
-        u16::try_from(word)
-            .ok()
-            .and_then(Spi::new)
-            .ok_or(Refused::new(code::NO_SUCH_SPI, word, 0))
+    /// Takes the next word.
+    #[inline(never)] // Small where it is called.
+    pub(super) fn word(&mut self) -> u64 {
+        let end = self.offset + WORD;
+        match self.bytes.get(self.offset..).unwrap_or(&[]).first_chunk() {
+            Some(word) if self.refused.is_none() => {
+                self.offset = end;
+                u64::from_le_bytes(*word)
+            }
+            _ => {
+                self.refuse(code::BAD_LENGTH, self.bytes.len() as u64, end as u64);
+                0
+            }
+        }
     }
 
-    pub(super) fn region(&mut self) -> Result<Region<Hpa>, Refused> {
-        let (base, size) = (self.word()?, self.word()?);
-        Region::pages(Hpa(base), size)
+    /// Takes the next word, refusing as `BAD_CONTENT` what `check` does not know, for which it gives `other`.
+    pub(super) fn checked<T>(&mut self, other: T, check: impl FnOnce(u64) -> Option<T>) -> T {
+        let offset = self.offset as u64;
+        let word = self.word();
+        check(word).unwrap_or_else(|| {
+            self.refuse(code::BAD_CONTENT, offset, word);
+            other
+        })
     }
 
-    pub(super) fn name(&mut self) -> Result<Name, Refused> {
+    /// Takes the next word, which has no other bits than these.
+    #[inline(never)] // As `word`.
+    pub(super) fn bits(&mut self, known: u64) -> u64 {
+        self.checked(0, |word| Some(word).filter(|word| word & !known == 0))
+    }
+
+    pub(super) fn flag(&mut self) -> bool {
+        self.bits(1) == 1
+    }
+
+    pub(super) fn mpidr(&mut self) -> Mpidr {
+        Mpidr::from_bits(self.bits(Mpidr::MASK))
+    }
+
+    pub(super) fn spi(&mut self) -> Spi {
+        let word = self.word();
+        let spi = u16::try_from(word).ok().and_then(Spi::new);
+        spi.unwrap_or_else(|| {
+            self.refuse(code::NO_SUCH_SPI, word, 0);
+            Spi::FIRST
+        })
+    }
+
+    #[inline(never)] // As `word`.
+    pub(super) fn region(&mut self) -> Region<Hpa> {
+        let (base, size) = (self.word(), self.word());
+        self.pages(base, size)
+    }
+
+    /// Refuses what are no pages.
+    #[inline(never)] // As `word`.
+    pub(super) fn pages(&mut self, base: u64, size: u64) -> Region<Hpa> {
+        let region = Region::pages(Hpa(base), size);
+        self.noted(region, Region::FIRST_PAGE)
+    }
+
+    pub(super) fn name(&mut self) -> Name {
         let mut bytes = [0; NAME_SIZE];
         for part in bytes.chunks_exact_mut(WORD) {
-            part.copy_from_slice(&self.word()?.to_le_bytes());
+            part.copy_from_slice(&self.word().to_le_bytes());
         }
-        Name::from_bytes(bytes)
+        let name = Name::from_bytes(bytes);
+        self.noted(name, Name::ROOT)
     }
 
     /// Takes a count and as many entries.
     pub(super) fn list<T, const N: usize>(
         &mut self,
-        mut entry: impl FnMut(&mut Self) -> Result<T, Refused>,
-    ) -> Result<ArrayVec<T, N>, Refused> {
-        let count = self.word()?;
+        mut entry: impl FnMut(&mut Self) -> T,
+    ) -> ArrayVec<T, N> {
+        let mut list = ArrayVec::new();
+        let count = self.word();
         if count > N as u64 {
-            return Err(Refused::new(code::TOO_MANY, count, N as u64));
+            self.refuse(code::TOO_MANY, count, N as u64);
         }
-        (0..count).map(|_| entry(self)).collect()
+        while (list.len() as u64) < count && list.try_push(entry(self)).is_ok() {}
+        list
     }
 }
 
