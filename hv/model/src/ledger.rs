@@ -6,6 +6,8 @@
 mod claim;
 mod pool;
 
+use core::slice::from_ref;
+
 use arrayvec::ArrayVec;
 use bulkhead_abi::enter::HV_ALIGN;
 use bulkhead_abi::{MAX_CELLS, MAX_CPUS, code};
@@ -16,6 +18,7 @@ use crate::id::{CellId, CpuId, Mpidr, Spi, SpiSet};
 use crate::refused::Refused;
 
 pub use claim::Claim;
+use claim::{check_apart, check_none, push};
 
 /// A part of a cell's physical address space and what is behind it: as many bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -39,6 +42,19 @@ pub struct Holding {
     pub devices: ArrayVec<Window, MAX_DEVICES>,
     /// Its interrupts. Root's are all that nobody else has.
     pub spis: SpiSet,
+}
+
+impl Holding {
+    /// Nothing yet.
+    fn new(name: Name) -> Self {
+        Self {
+            name,
+            cpus: ArrayVec::new(),
+            memory: ArrayVec::new(),
+            devices: ArrayVec::new(),
+            spis: SpiSet::EMPTY,
+        }
+    }
 }
 
 /// Whose an address is.
@@ -127,29 +143,26 @@ impl Ledger {
         pool: Option<Region<Hpa>>,
         pa_bits: u8,
     ) -> Result<(), Refused> {
-        check_system(system, hv, pool, pa_bits)?;
-        self.hv = Some(hv);
-        self.pool = pool;
-        self.gic = gic(system).collect();
+        let mut gic = ArrayVec::new();
+        push(&mut gic, system.gicd)?;
+        for region in &system.gicrs {
+            push(&mut gic, *region)?;
+        }
+        check_system(system, &gic, hv, pool, pa_bits)?;
+        (self.hv, self.pool, self.pa_bits) = (Some(hv), pool, pa_bits);
+        self.gic = gic;
         self.ram = system.ram.clone();
-        self.pa_bits = pa_bits;
         self.cpus = (0..)
             .zip(&system.cpus)
-            .map(|(number, c)| Cpu {
-                mpidr: c.mpidr,
+            .map(|(number, cpu)| Cpu {
+                mpidr: cpu.mpidr,
                 owner: CellId::ROOT,
                 number,
             })
             .collect();
         self.cells = [const { None }; MAX_CELLS];
-        self.cells[CellId::ROOT.index()] = Some(Holding {
-            name: Name::ROOT,
-            cpus: (0..system.cpus.len()).filter_map(CpuId::new).collect(),
-            memory: ArrayVec::new(),
-            devices: ArrayVec::new(),
-            spis: SpiSet::ALL,
-        });
-        self.generation += 1;
+        self.cells[CellId::ROOT.index()] = Some(Holding::new(Name::ROOT));
+        self.update_root();
         Ok(())
     }
 
@@ -198,9 +211,12 @@ impl Ledger {
         for (_, cell) in self.cells() {
             spis.remove_all(&cell.spis);
         }
-        let cpus = self.cpus_owned(CellId::ROOT).collect();
         if let Some(root) = &mut self.cells[CellId::ROOT.index()] {
-            (root.cpus, root.spis) = (cpus, spis);
+            root.spis = spis;
+            root.cpus.clear();
+            let roots = self.cpus.iter().filter(|cpu| cpu.owner == CellId::ROOT);
+            root.cpus
+                .extend(roots.filter_map(|cpu| CpuId::new(cpu.number.into())));
         }
     }
 
@@ -271,15 +287,8 @@ impl Ledger {
 
     /// The cell's CPUs in the order of its own numbers.
     pub fn cpus_of(&self, cell: CellId) -> impl Iterator<Item = CpuId> + '_ {
-        self.cell(cell)
-            .into_iter()
-            .flat_map(|holding| holding.cpus.iter().copied())
-    }
-
-    fn cpus_owned(&self, cell: CellId) -> impl Iterator<Item = CpuId> + '_ {
-        (0..self.cpus.len())
-            .filter_map(CpuId::new)
-            .filter(move |cpu| self.cpu_owner(*cpu) == cell)
+        let cpus = self.cell(cell).map_or(&[][..], |holding| &holding.cpus);
+        cpus.iter().copied()
     }
 
     /// The cell's interrupts.
@@ -330,13 +339,9 @@ impl Ledger {
     }
 }
 
-/// The distributor, then the redistributors.
-fn gic(system: &SystemConfig) -> impl Iterator<Item = Region<Hpa>> + '_ {
-    core::iter::once(system.gicd).chain(system.gicrs.iter().copied())
-}
-
 fn check_system(
     system: &SystemConfig,
+    gic: &[Region<Hpa>],
     hv: Region<Hpa>,
     pool: Option<Region<Hpa>>,
     pa_bits: u8,
@@ -344,48 +349,29 @@ fn check_system(
     if !hv.base().0.is_multiple_of(HV_ALIGN) {
         return Err(Refused::new(code::UNALIGNED, hv.base().0, hv.size()));
     }
-    for region in gic(system)
-        .chain(system.ram.iter().copied())
-        .chain([hv])
-        .chain(pool)
-    {
-        Region::pages(region.base(), region.size())?;
-        region.below(pa_bits)?;
-    }
-    if let Some(shared) = pool.and_then(|pool| pool.overlap(&hv)) {
-        return Err(Refused::new(code::MEMORY_OF_HYPERVISOR, shared.0, 0));
-    }
-    for (index, region) in gic(system).enumerate() {
-        if let Some(other) = gic(system)
-            .take(index)
-            .find(|other| other.overlaps(&region))
-        {
-            return Err(Refused::new(
-                code::OVERLAPS_ITSELF,
-                other.base().0,
-                region.base().0,
-            ));
+    let memory = [&system.ram[..], from_ref(&hv), pool.as_slice()];
+    let [ram, hypervisors, pools] = memory;
+    for part in [gic, ram, hypervisors, pools] {
+        for region in part {
+            Region::pages(region.base(), region.size())?;
+            region.below(pa_bits)?;
         }
-        if let Some(shared) = system
-            .ram
-            .iter()
-            .chain([&hv])
-            .chain(&pool)
-            .find_map(|ram| ram.overlap(&region))
-        {
-            return Err(Refused::new(code::DEVICE_IN_RAM, shared.0, 0));
+    }
+    check_none(pools, &hv, code::MEMORY_OF_HYPERVISOR)?;
+    for (index, region) in gic.iter().enumerate() {
+        for other in gic.iter().take(index) {
+            check_apart(other, region)?;
+        }
+        for part in memory {
+            check_none(part, region, code::DEVICE_IN_RAM)?;
         }
     }
     if system.cpus.is_empty() {
         return Err(Refused::new(code::NO_CPU, 0, 0));
     }
     for (index, cpu) in system.cpus.iter().enumerate() {
-        if system
-            .cpus
-            .iter()
-            .take(index)
-            .any(|other| other.mpidr == cpu.mpidr)
-        {
+        let mut before = system.cpus.iter().take(index);
+        if before.any(|other| other.mpidr == cpu.mpidr) {
             return Err(Refused::new(code::CPU_TWICE, cpu.mpidr.get(), 0));
         }
     }

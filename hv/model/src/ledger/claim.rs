@@ -2,15 +2,13 @@
 //!
 //! One rule: nothing here changes the ledger, and whatever is wrong is refused by the name of the thing.
 
-use arrayvec::{ArrayVec, CapacityError};
-use bulkhead_abi::{MAX_CELLS, MAX_CPUS, code};
+use arrayvec::ArrayVec;
+use bulkhead_abi::{MAX_CELLS, code};
 
 use super::{Holding, Ledger, Window};
 use crate::addr::{Address, Gpa, Hpa, Region};
-use crate::blob::{
-    CellConfig, DeviceConfig, MAX_DEVICES, MAX_MEMORY, MemoryConfig, Name, Placement,
-};
-use crate::id::{CellId, CpuId, Mpidr, Spi, SpiSet};
+use crate::blob::{CellConfig, DeviceConfig, MAX_MEMORY, MemoryConfig, Name, Placement};
+use crate::id::{CellId, CpuId, Mpidr, Spi};
 use crate::refused::Refused;
 
 /// A cell that may be created, as long as the ledger is not changed: see [`Ledger::commit_create`].
@@ -51,24 +49,17 @@ impl Ledger {
         cpu_is_off: impl Fn(CpuId) -> bool,
     ) -> Result<Claim, Refused> {
         self.check_name(&config.name)?;
-        let id = self.free_slot()?;
-        let cpus = self.claim_cpus(&config.cpus, cpu_is_off)?;
-        self.check_guest_addresses(config)?;
-        let memory = self.claim_memory(&config.memory)?;
-        let devices = self.claim_devices(&config.devices)?;
-        let spis = self.claim_spis(&config.spis)?;
-        let holding = Holding {
-            name: config.name,
-            cpus,
-            memory,
-            devices,
-            spis,
-        };
-        Ok(Claim {
-            id,
-            holding,
+        let mut claim = Claim {
+            id: self.free_slot()?,
+            holding: Holding::new(config.name),
             generation: self.generation,
-        })
+        };
+        let holding = &mut claim.holding;
+        self.claim_cpus(&config.cpus, cpu_is_off, holding)?;
+        self.claim_memory(&config.memory, holding)?;
+        self.claim_devices(&config.devices, holding)?;
+        self.claim_spis(&config.spis, holding)?;
+        Ok(claim)
     }
 
     fn check_name(&self, name: &Name) -> Result<(), Refused> {
@@ -89,98 +80,79 @@ impl Ledger {
         &self,
         mpidrs: &[Mpidr],
         is_off: impl Fn(CpuId) -> bool,
-    ) -> Result<ArrayVec<CpuId, MAX_CPUS>, Refused> {
-        let mut cpus = ArrayVec::new();
+        holding: &mut Holding,
+    ) -> Result<(), Refused> {
+        let (mut kept, mut on) = (0_u32, 0_u32);
+        for cpu in self.cpus_of(CellId::ROOT) {
+            kept |= 1 << cpu.index();
+            on |= u32::from(!is_off(cpu)) << cpu.index();
+        }
+        let mut used = None;
         for mpidr in mpidrs {
-            let refused = |code, b| Refused::new(code, mpidr.get(), b);
-            let cpu = self
-                .cpu_by_mpidr(*mpidr)
-                .ok_or(refused(code::NO_SUCH_CPU, 0))?;
+            let refused = |code, b| Err(Refused::new(code, mpidr.get(), b));
+            let Some(cpu) = self.cpu_by_mpidr(*mpidr) else {
+                return refused(code::NO_SUCH_CPU, 0);
+            };
             let owner = self.cpu_owner(cpu);
-            if cpus.contains(&cpu) {
-                return Err(refused(code::CPU_TWICE, 0));
+            if holding.cpus.contains(&cpu) {
+                return refused(code::CPU_TWICE, 0);
             }
             if owner != CellId::ROOT {
-                return Err(refused(code::CPU_OF_CELL, owner.index() as u64));
+                return refused(code::CPU_OF_CELL, owner.index() as u64);
             }
-            cpus.try_push(cpu).map_err(too_many)?;
-        }
-        let last = *mpidrs.last().ok_or(Refused::new(code::NO_CPU, 0, 0))?;
-        self.check_root_keeps_one(&cpus, last, is_off)?;
-        Ok(cpus)
-    }
-
-    /// Refuses CPUs that root uses, and all that root has.
-    fn check_root_keeps_one(
-        &self,
-        taken: &[CpuId],
-        last: Mpidr,
-        is_off: impl Fn(CpuId) -> bool,
-    ) -> Result<(), Refused> {
-        let kept = || {
-            self.cpus_of(CellId::ROOT)
-                .filter(|cpu| !taken.contains(cpu))
-        };
-        if kept().next().is_none() {
-            return Err(Refused::new(code::LAST_CPU, last.get(), 0));
-        }
-        match taken.iter().find(|cpu| !is_off(**cpu)) {
-            None => Ok(()),
-            Some(cpu) if kept().all(&is_off) => {
-                Err(Refused::new(code::LAST_CPU, self.mpidr(*cpu).get(), 0))
+            push(&mut holding.cpus, cpu)?;
+            kept &= !(1 << cpu.index());
+            if on & 1 << cpu.index() != 0 {
+                used.get_or_insert(*mpidr);
             }
-            Some(cpu) => Err(Refused::new(code::CPU_OF_LINUX, self.mpidr(*cpu).get(), 0)),
+        }
+        // Root keeps one CPU at least, and all that it uses.
+        match (mpidrs.last(), used) {
+            (None, _) => Err(Refused::new(code::NO_CPU, 0, 0)),
+            (Some(last), _) if kept == 0 => Err(Refused::new(code::LAST_CPU, last.get(), 0)),
+            (_, None) => Ok(()),
+            (_, Some(used)) if kept & on == 0 => Err(Refused::new(code::LAST_CPU, used.get(), 0)),
+            (_, Some(used)) => Err(Refused::new(code::CPU_OF_LINUX, used.get(), 0)),
         }
     }
 
-    /// Checks what the cell will see: whole pages in the address space, apart from each other and from the interrupt
-    /// controller, which every cell sees where it is.
-    fn check_guest_addresses(&self, config: &CellConfig) -> Result<(), Refused> {
-        if config.memory.is_empty() {
+    /// Checks what the cell will see: whole pages in the address space, apart from the interrupt controller, which every
+    /// cell sees where it is, and from each other.
+    fn claim_guest(&self, gpa: Gpa, size: u64, holding: &Holding) -> Result<Region<Gpa>, Refused> {
+        let region = Region::pages(gpa, size)?;
+        region.below(self.pa_bits)?;
+        self.check_not_gic(Region::new(Hpa(gpa.0), size)?)?;
+        for other in holding.memory.iter().chain(&holding.devices) {
+            check_apart(&other.gpa, &region)?;
+        }
+        Ok(region)
+    }
+
+    fn claim_memory(&self, wanted: &[MemoryConfig], holding: &mut Holding) -> Result<(), Refused> {
+        if wanted.is_empty() {
             return Err(Refused::new(code::NO_RAM, 0, 0));
         }
-        let mut seen: ArrayVec<Region<Gpa>, { MAX_MEMORY + MAX_DEVICES }> = ArrayVec::new();
-        let memory = config.memory.iter().map(|memory| (memory.gpa, memory.size));
-        let devices = config
-            .devices
-            .iter()
-            .map(|device| (device.gpa, device.size));
-        for (gpa, size) in memory.chain(devices) {
-            let region = self.pages(gpa, size)?;
-            self.check_not_gic(Region::new(Hpa(gpa.0), size)?)?;
-            check_apart(seen.iter().copied(), &region)?;
-            seen.try_push(region).map_err(too_many)?;
-        }
-        Ok(())
-    }
-
-    fn claim_memory(
-        &self,
-        wanted: &[MemoryConfig],
-    ) -> Result<ArrayVec<Window, MAX_MEMORY>, Refused> {
         let mut taken: ArrayVec<Region<Hpa>, MAX_MEMORY> = ArrayVec::new();
         for memory in wanted {
+            self.claim_guest(memory.gpa, memory.size, holding)?;
             if let Placement::At(hpa) = memory.placement {
                 let region = self.pages(hpa, memory.size)?;
                 self.check_memory(region)?;
-                check_apart(taken.iter().copied(), &region)?;
-                taken.try_push(region).map_err(too_many)?;
+                for other in &taken {
+                    check_apart(other, &region)?;
+                }
+                push(&mut taken, region)?;
             }
         }
-        let mut windows = ArrayVec::new();
         for memory in wanted {
             let hpa = match memory.placement {
                 Placement::At(hpa) => Region::pages(hpa, memory.size)?,
                 Placement::Pool => self.take_from_pool(memory, &mut taken)?,
             };
-            windows
-                .try_push(Window {
-                    gpa: Region::pages(memory.gpa, memory.size)?,
-                    hpa,
-                })
-                .map_err(too_many)?;
+            let gpa = self.claim_guest(memory.gpa, memory.size, holding)?;
+            push(&mut holding.memory, Window { gpa, hpa })?;
         }
-        Ok(windows)
+        Ok(())
     }
 
     fn take_from_pool(
@@ -188,148 +160,130 @@ impl Ledger {
         memory: &MemoryConfig,
         taken: &mut ArrayVec<Region<Hpa>, MAX_MEMORY>,
     ) -> Result<Region<Hpa>, Refused> {
-        let region = self.first_fit(memory.gpa, memory.size, taken);
-        let region = region
-            .ok_or_else(|| Refused::new(code::POOL_FULL, memory.size, self.largest_free(taken)))?;
-        taken.try_push(region).map_err(too_many)?;
-        Ok(region)
+        match self.first_fit(memory.gpa, memory.size, taken) {
+            Some(region) => push(taken, region).map(|()| region),
+            None => {
+                let largest = self.largest_free(taken);
+                Err(Refused::new(code::POOL_FULL, memory.size, largest))
+            }
+        }
     }
 
     /// Refuses memory that is not all in the pool, or another cell's.
     fn check_memory(&self, region: Region<Hpa>) -> Result<(), Refused> {
-        if let Some(shared) = self.hv.and_then(|hv| hv.overlap(&region)) {
-            return Err(Refused::new(code::MEMORY_OF_HYPERVISOR, shared.0, 0));
-        }
-        if let Some((id, address)) = self.shared_with_cell(region, |cell| &cell.memory) {
-            return Err(Refused::new(
-                code::MEMORY_OF_CELL,
-                address.0,
-                id.index() as u64,
-            ));
-        }
+        self.check_not_hypervisors(region)?;
+        self.check_not_cells(region, code::MEMORY_OF_CELL)?;
         let outside = match self.pool {
             Some(pool) if pool.covers(&region) => return Ok(()),
             Some(pool) if pool.contains(region.base()) => pool.end(),
             _ => region.base(),
         };
         let is_ram = self.ram.iter().any(|ram| ram.contains(outside));
-        Err(Refused::new(
-            if is_ram {
-                code::MEMORY_OF_LINUX
-            } else {
-                code::MEMORY_ABSENT
-            },
-            outside.0,
-            0,
-        ))
+        let code = if is_ram {
+            code::MEMORY_OF_LINUX
+        } else {
+            code::MEMORY_ABSENT
+        };
+        Err(Refused::new(code, outside.0, 0))
     }
 
-    fn claim_devices(
-        &self,
-        wanted: &[DeviceConfig],
-    ) -> Result<ArrayVec<Window, MAX_DEVICES>, Refused> {
-        let mut windows: ArrayVec<Window, MAX_DEVICES> = ArrayVec::new();
+    fn claim_devices(&self, wanted: &[DeviceConfig], holding: &mut Holding) -> Result<(), Refused> {
         for device in wanted {
+            let gpa = self.claim_guest(device.gpa, device.size, holding)?;
             let hpa = self.pages(device.hpa, device.size)?;
             self.check_device(hpa)?;
-            check_apart(windows.iter().map(|window| window.hpa), &hpa)?;
-            windows
-                .try_push(Window {
-                    gpa: Region::pages(device.gpa, device.size)?,
-                    hpa,
-                })
-                .map_err(too_many)?;
+            for other in &holding.devices {
+                check_apart(&other.hpa, &hpa)?;
+            }
+            push(&mut holding.devices, Window { gpa, hpa })?;
         }
-        Ok(windows)
+        Ok(())
     }
 
     /// Refuses a device window that is not root's to give.
     fn check_device(&self, region: Region<Hpa>) -> Result<(), Refused> {
-        if let Some(shared) = self.hv.and_then(|hv| hv.overlap(&region)) {
-            return Err(Refused::new(code::MEMORY_OF_HYPERVISOR, shared.0, 0));
-        }
-        if let Some(shared) = self
-            .ram
-            .iter()
-            .chain(&self.pool)
-            .find_map(|ram| ram.overlap(&region))
-        {
-            return Err(Refused::new(code::DEVICE_IN_RAM, shared.0, 0));
-        }
+        self.check_not_hypervisors(region)?;
+        check_none(&self.ram, &region, code::DEVICE_IN_RAM)?;
+        check_none(self.pool.as_slice(), &region, code::DEVICE_IN_RAM)?;
         self.check_not_gic(region)?;
-        match self.shared_with_cell(region, |cell| &cell.devices) {
-            Some((id, address)) => Err(Refused::new(
-                code::DEVICE_OF_CELL,
-                address.0,
-                id.index() as u64,
-            )),
-            None => Ok(()),
-        }
+        self.check_not_cells(region, code::DEVICE_OF_CELL)
+    }
+
+    fn check_not_hypervisors(&self, region: Region<Hpa>) -> Result<(), Refused> {
+        check_none(self.hv.as_slice(), &region, code::MEMORY_OF_HYPERVISOR)
     }
 
     fn check_not_gic(&self, region: Region<Hpa>) -> Result<(), Refused> {
-        match self.gic.iter().find_map(|gic| gic.overlap(&region)) {
-            Some(shared) => Err(Refused::new(code::DEVICE_IS_GIC, shared.0, 0)),
-            None => Ok(()),
-        }
+        check_none(&self.gic, &region, code::DEVICE_IS_GIC)
     }
 
-    fn claim_spis(&self, wanted: &[Spi]) -> Result<SpiSet, Refused> {
-        let mut spis = SpiSet::EMPTY;
+    fn claim_spis(&self, wanted: &[Spi], holding: &mut Holding) -> Result<(), Refused> {
         for spi in wanted {
+            let refused = |code, b| Err(Refused::new(code, spi.intid().into(), b));
+            if holding.spis.contains(*spi) {
+                return refused(code::SPI_TWICE, 0);
+            }
             let owner = self.spi_owner(*spi);
-            if spis.contains(*spi) {
-                return Err(Refused::new(code::SPI_TWICE, spi.intid().into(), 0));
-            }
             if owner != CellId::ROOT {
-                return Err(Refused::new(
-                    code::SPI_OF_CELL,
-                    spi.intid().into(),
-                    owner.index() as u64,
-                ));
+                return refused(code::SPI_OF_CELL, owner.index() as u64);
             }
-            spis.insert(*spi);
+            holding.spis.insert(*spi);
         }
-        Ok(spis)
+        Ok(())
     }
 
     /// Makes a region of whole pages that is in the physical address space.
-    fn pages<A: Address>(&self, base: A, size: u64) -> Result<Region<A>, Refused> {
+    fn pages(&self, base: Hpa, size: u64) -> Result<Region<Hpa>, Refused> {
         let region = Region::pages(base, size)?;
         region.below(self.pa_bits)?;
         Ok(region)
     }
 
-    /// Finds a cell with a window on the region, and the first address that it has of it.
-    fn shared_with_cell(
-        &self,
-        region: Region<Hpa>,
-        windows: impl Fn(&Holding) -> &[Window],
-    ) -> Option<(CellId, Hpa)> {
-        self.cells().find_map(|(id, cell)| {
-            windows(cell)
-                .iter()
-                .find_map(|window| Some((id, window.hpa.overlap(&region)?)))
-        })
+    /// Refuses what a cell has: of its memory or of its devices, as the code says.
+    fn check_not_cells(&self, region: Region<Hpa>, code: i64) -> Result<(), Refused> {
+        for (id, cell) in self.holdings() {
+            let windows: &[Window] = match code {
+                code::MEMORY_OF_CELL => &cell.memory,
+                _ => &cell.devices,
+            };
+            for window in windows {
+                if let Some(shared) = window.hpa.overlap(&region) {
+                    return Err(Refused::new(code, shared.0, id.index() as u64));
+                }
+            }
+        }
+        Ok(())
     }
 }
 
-/// A list has room for all that a blob can hold, so this is never seen.
-fn too_many<T>(_: CapacityError<T>) -> Refused {
-    Refused::new(code::TOO_MANY, 0, 0)
+/// Adds to a list that has room for all that a blob can hold.
+pub(super) fn push<T, const N: usize>(list: &mut ArrayVec<T, N>, item: T) -> Result<(), Refused> {
+    let full = Refused::new(code::TOO_MANY, 0, 0);
+    list.try_push(item).map_err(|_| full)
 }
 
-/// Refuses a region that shares an address with one of the same cell.
-fn check_apart<A: Address>(
-    mut others: impl Iterator<Item = Region<A>>,
+/// Refuses with `code` a region that has an address of one of `others`.
+pub(super) fn check_none(
+    others: &[Region<Hpa>],
+    region: &Region<Hpa>,
+    code: i64,
+) -> Result<(), Refused> {
+    for other in others {
+        if let Some(shared) = other.overlap(region) {
+            return Err(Refused::new(code, shared.0, 0));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses two regions of one cell that share an address.
+pub(super) fn check_apart<A: Address>(
+    other: &Region<A>,
     region: &Region<A>,
 ) -> Result<(), Refused> {
-    match others.find(|other| other.overlaps(region)) {
-        Some(other) => Err(Refused::new(
-            code::OVERLAPS_ITSELF,
-            other.base().get(),
-            region.base().get(),
-        )),
-        None => Ok(()),
+    if other.overlaps(region) {
+        let (a, b) = (other.base().get(), region.base().get());
+        return Err(Refused::new(code::OVERLAPS_ITSELF, a, b));
     }
+    Ok(())
 }

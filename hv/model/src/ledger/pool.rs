@@ -11,7 +11,8 @@ const BLOCK_SIZE: u64 = 0x20_0000;
 impl Ledger {
     /// Free bytes of the pool.
     pub fn pool_free(&self) -> u64 {
-        let used: u64 = self.used().map(|region| region.size()).sum();
+        let used = self.cells.iter().flatten().flat_map(|cell| &cell.memory);
+        let used: u64 = used.map(|window| window.hpa.size()).sum();
         self.pool.map_or(0, |pool| pool.size().saturating_sub(used))
     }
 
@@ -23,23 +24,16 @@ impl Ledger {
     /// Same, when `taken` is no longer free.
     pub(super) fn largest_free(&self, taken: &[Region<Hpa>]) -> u64 {
         let Some(pool) = self.pool else { return 0 };
-        let used = || self.used().chain(taken.iter().copied());
-        let gap = |start: Hpa| {
-            if used().any(|region| region.contains(start)) {
-                return 0;
+        let (mut start, mut largest) = (pool.base(), 0);
+        loop {
+            let next = self.next_used(start, taken);
+            let end = next.map_or(pool.end(), |used| used.base());
+            largest = largest.max(end.0 - start.0);
+            match next {
+                Some(used) => start = used.end(),
+                None => return largest,
             }
-            let next = used()
-                .map(|region| region.base())
-                .filter(|base| *base >= start)
-                .min();
-            next.unwrap_or(pool.end()).0 - start.0
-        };
-        used()
-            .map(|region| region.end())
-            .chain([pool.base()])
-            .map(gap)
-            .max()
-            .unwrap_or(0)
+        }
     }
 
     /// Finds the first free range of the pool for `size` bytes seen at `gpa`.
@@ -73,20 +67,25 @@ impl Ledger {
             if !pool.covers(&region) {
                 return None;
             }
-            match self
-                .used()
-                .chain(taken.iter().copied())
-                .find(|used| used.overlaps(&region))
-            {
-                Some(used) => start = used.end(),
-                None => return Some(region),
+            match self.next_used(region.base(), taken) {
+                Some(used) if used.overlaps(&region) => start = used.end(),
+                _ => return Some(region),
             }
         }
     }
 
-    /// The parts of the pool that cells have.
-    fn used(&self) -> impl Iterator<Item = Region<Hpa>> + '_ {
-        self.cells()
-            .flat_map(|(_, cell)| cell.memory.iter().map(|window| window.hpa))
+    /// The lowest part of the pool that a cell has, or that is `taken`, of those that end behind `from`.
+    fn next_used(&self, from: Hpa, taken: &[Region<Hpa>]) -> Option<Region<Hpa>> {
+        let mut next: Option<Region<Hpa>> = None;
+        let mut see = |region: Region<Hpa>| {
+            if region.end() > from && next.is_none_or(|next| region.base() < next.base()) {
+                next = Some(region);
+            }
+        };
+        for cell in self.cells.iter().flatten() {
+            cell.memory.iter().for_each(|window| see(window.hpa));
+        }
+        taken.iter().for_each(|region| see(*region));
+        next
     }
 }
