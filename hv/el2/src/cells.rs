@@ -25,8 +25,7 @@ use crate::{gate, gic, pages, power, stop, sysreg};
 ///
 /// # Errors
 /// Whatever the blob or the ledger refuses, `NO_SUCH_SPI`, `HV_PAGES_EXHAUSTED`.
-pub fn create(length: u64, caller: Mpidr) -> Result<u64, Refused> {
-    let mut system = system::lock()?;
+pub fn create(system: &mut System, length: u64, caller: Mpidr) -> Result<u64, Refused> {
     if !system.is_enabled {
         return Err(Refused::new(code::NOT_ENABLED, 0, 0));
     }
@@ -42,9 +41,9 @@ pub fn create(length: u64, caller: Mpidr) -> Result<u64, Refused> {
         return Err(Refused::new(code::NO_SUCH_SPI, spi.intid().into(), 0));
     }
     let id = claim.id();
-    let tables = build_stage2(&mut system, &claim)?;
-    if let Err(refused) = take_devices(&system, claim.holding()) {
-        discard(&mut system, id, &tables);
+    let tables = build_stage2(system, &claim)?;
+    if let Err(refused) = take_devices(system, claim.holding()) {
+        discard(system, id, &tables);
         return Err(refused);
     }
     let id = system.ledger.commit_create(claim);
@@ -55,19 +54,19 @@ pub fn create(length: u64, caller: Mpidr) -> Result<u64, Refused> {
     system.advance(id, Event::Create)?;
     // SAFETY: the cell's CPUs are off, as the ledger checked; we hold the lock.
     unsafe { gate::update(&system.ledger, id) };
-    for cpu in cpus(&system, id) {
+    for cpu in cpus(system, id) {
         cpu.set_cell(id);
         power::set(cpu, CpuPower::Off);
         cpu.set_state(cpu.state.load(Ordering::Acquire));
     }
-    let first = cpus(&system, id).next();
+    let first = cpus(system, id).next();
     if let Some(first) = first {
-        let taken: ArrayVec<Mpidr, MAX_CPUS> = cpus(&system, id).map(|cpu| cpu.mpidr).collect();
+        let taken: ArrayVec<Mpidr, MAX_CPUS> = cpus(system, id).map(|cpu| cpu.mpidr).collect();
         gic::turn_away(system.ledger.spis_of(id), &taken, caller);
         gic::hand_over(system.ledger.spis_of(id), first.mpidr);
-        let started = scrub(&mut system, id, first);
+        let started = scrub(system, id, first);
         if started.is_err() {
-            stop::release(&mut system, id, caller);
+            stop::release(system, id, caller);
         }
         started?;
     }
@@ -245,31 +244,27 @@ pub fn scrub_here(cpu: &PerCpu) {
 /// `CELL_WAIT`.
 ///
 /// # Errors
-/// `PENDING`, `NO_SUCH_CELL`.
-pub fn wait(id: u64) -> Result<u64, Refused> {
-    let system = system::lock()?;
-    let id = system.existing(id)?;
+/// `PENDING`.
+pub fn wait(system: &System, id: CellId) -> Result<(), Refused> {
     match system.cells[id.index()].state {
         State::Creating | State::Stopping | State::Failing | State::Destroying => {
-            Err(pending(&system, id))
+            Err(pending(system, id))
         }
         _ if system.cells[id.index()].state != State::Running && !system.are_parked(id) => {
-            Err(pending(&system, id))
+            Err(pending(system, id))
         }
-        _ => Ok(0),
+        _ => Ok(()),
     }
 }
 
 /// `CELL_LOAD`.
 ///
 /// # Errors
-/// `NO_SUCH_CELL`, `WRONG_STATE`, `BAD_LENGTH`, `IMAGE_OUTSIDE`.
-pub fn load(id: u64, gpa: u64, length: u64) -> Result<u64, Refused> {
-    let mut system = system::lock()?;
-    let id = system.existing(id)?;
+/// `WRONG_STATE`, `BAD_LENGTH`, `IMAGE_OUTSIDE`.
+pub fn load(system: &mut System, id: CellId, gpa: u64, length: u64) -> Result<(), Refused> {
     next(system.cells[id.index()].state, Event::Load)?;
     if !system.are_parked(id) {
-        return Err(pending(&system, id));
+        return Err(pending(system, id));
     }
     if length > MAILBOX_SIZE {
         return Err(Refused::new(code::BAD_LENGTH, length, MAILBOX_SIZE));
@@ -288,25 +283,23 @@ pub fn load(id: u64, gpa: u64, length: u64) -> Result<u64, Refused> {
         system.advance(id, Event::Load)?;
         system.publish();
     }
-    Ok(0)
+    Ok(())
 }
 
 /// `CELL_LOADED`.
 ///
 /// # Errors
-/// `NO_SUCH_CELL`, `WRONG_STATE`, `ENTRY_OUTSIDE`.
-pub fn loaded(id: u64, entry: u64, argument: u64) -> Result<u64, Refused> {
-    let mut system = system::lock()?;
-    let id = system.existing(id)?;
+/// `WRONG_STATE`, `ENTRY_OUTSIDE`.
+pub fn loaded(system: &mut System, id: CellId, entry: u64, argument: u64) -> Result<(), Refused> {
     next(system.cells[id.index()].state, Event::Loaded)?;
-    if !is_entry(&system, id, entry) {
+    if !is_entry(system, id, entry) {
         return Err(Refused::new(code::ENTRY_OUTSIDE, entry, 0));
     }
     system.advance(id, Event::Loaded)?;
     let slot = &mut system.cells[id.index()];
     (slot.entry, slot.argument) = (entry, argument);
     system.publish();
-    Ok(0)
+    Ok(())
 }
 
 /// Tells whether a CPU of the cell can start there: an aligned address in its RAM.
@@ -323,15 +316,13 @@ pub fn is_entry(system: &System, cell: CellId, entry: u64) -> bool {
 /// `CELL_START`.
 ///
 /// # Errors
-/// `NO_SUCH_CELL`, `WRONG_STATE`.
-pub fn start(id: u64) -> Result<u64, Refused> {
-    let mut system = system::lock()?;
-    let id = system.existing(id)?;
+/// `WRONG_STATE`.
+pub fn start(system: &mut System, id: CellId) -> Result<(), Refused> {
     next(system.cells[id.index()].state, Event::Start)?;
-    start_first(&mut system, id)?;
+    start_first(system, id)?;
     system.publish();
     defmt::info!("cell {=usize} started", id.index());
-    Ok(0)
+    Ok(())
 }
 
 /// Has the first CPU of a loaded cell run its code. The state comes first: the CPU looks at it.

@@ -6,14 +6,14 @@ use bulkhead_model::psci::CpuPower;
 use bulkhead_model::refused::Refused;
 
 use crate::board::board;
-use crate::{firmware, gic, power, system};
+use crate::system::System;
+use crate::{firmware, gic, power};
 
 /// `DISABLE`: sends parked CPUs back to firmware. No cell may exist.
 ///
 /// # Errors
 /// `CELLS_EXIST`, `PENDING`.
-pub fn disable() -> Result<u64, Refused> {
-    let mut system = system::lock()?;
+pub fn disable(system: &mut System) -> Result<(), Refused> {
     let cells = system.ledger.holdings().count() - 1;
     if cells != 0 {
         return Err(Refused::new(code::CELLS_EXIST, cells as u64, 0));
@@ -23,15 +23,14 @@ pub fn disable() -> Result<u64, Refused> {
     }
     system.is_enabled = false;
     gic::disable_kicks(system.gicd_ctlr_found);
-    Ok(0)
+    Ok(())
 }
 
 /// `LEAVE`: only when nothing depends on this CPU's being under us: before `COMMIT` or after `DISABLE`.
 ///
 /// # Errors
 /// `WRONG_STATE`, `CELLS_EXIST`.
-pub fn may_leave() -> Result<(), Refused> {
-    let system = system::lock()?;
+pub fn may_leave(system: &System) -> Result<(), Refused> {
     match system.ledger.holdings().count() - 1 {
         0 if system.is_enabled => Err(Refused::new(
             code::WRONG_STATE,
@@ -47,8 +46,7 @@ pub fn may_leave() -> Result<(), Refused> {
 ///
 /// # Errors
 /// `CPU_MISSING`, `INJECTED`.
-pub fn commit() -> Result<u64, Refused> {
-    let mut system = system::lock()?;
+pub fn commit(system: &mut System) -> Result<(), Refused> {
     if system.is_enabled {
         return Err(Refused::new(code::ALREADY_ENABLED, 0, 0));
     }
@@ -63,5 +61,5 @@ pub fn commit() -> Result<u64, Refused> {
     system.is_enabled = true;
     system.publish();
     defmt::info!("enabled on {=usize} CPUs", board().cpus().len());
-    Ok(0)
+    Ok(())
 }

@@ -9,7 +9,7 @@ use bulkhead_model::refused::Refused;
 
 use crate::handle::Outcome;
 use crate::percpu::Cpu;
-use crate::{cells, enable, stop};
+use crate::{cells, enable, stop, system};
 
 /// PSTATE.M of EL1 with either stack pointer, execution state AArch64.
 const EL1T: u64 = 0b0100;
@@ -49,31 +49,41 @@ pub fn serve(cpu: &mut Cpu, function: u32) -> Outcome {
     if cpu.shared.cell() != CellId::ROOT || !is_kernel {
         return Outcome::Return(bulkhead_model::smccc::NOT_SUPPORTED);
     }
-    let [x1, x2, x3] = [cpu.frame.x[1], cpu.frame.x[2], cpu.frame.x[3]];
-    let answer = match function {
-        call::COMMIT => enable::commit(),
-        call::DISABLE => enable::disable(),
-        call::LEAVE => match enable::may_leave() {
-            Ok(()) => return Outcome::Leave,
-            Err(refused) => Err(refused),
-        },
-        call::CELL_CREATE => cells::create(x1, cpu.shared.mpidr),
-        call::CELL_LOAD => cells::load(x1, x2, x3),
-        call::CELL_LOADED => cells::loaded(x1, x2, x3),
-        call::CELL_START => cells::start(x1),
-        call::CELL_STOP => stop::stop(x1),
-        call::CELL_DESTROY => stop::destroy(x1, cpu.shared.mpidr),
-        call::CELL_WAIT => cells::wait(x1),
-        _ => return Outcome::Return(bulkhead_model::smccc::NOT_SUPPORTED),
-    };
-    answer_root(cpu, answer)
-}
-
-fn answer_root(cpu: &mut Cpu, answer: Result<u64, Refused>) -> Outcome {
-    let [x0, x1, x2] = match answer {
+    if !(call::COMMIT..=call::CELL_WAIT).contains(&function) {
+        return Outcome::Return(bulkhead_model::smccc::NOT_SUPPORTED);
+    }
+    let [x0, x1, x2] = match roots(cpu, function) {
+        Ok(_) if function == call::LEAVE => return Outcome::Leave,
         Ok(value) => [value, 0, 0],
         Err(refused) => [(-refused.code).cast_unsigned(), refused.a, refused.b],
     };
     cpu.frame.x[..3].copy_from_slice(&[x0, x1, x2]);
     Outcome::Resume
+}
+
+/// Serves a call of root's kernel.
+fn roots(cpu: &Cpu, function: u32) -> Result<u64, Refused> {
+    let [x1, x2, x3] = [cpu.frame.x[1], cpu.frame.x[2], cpu.frame.x[3]];
+    let mut system = system::lock()?;
+    let system = &mut *system;
+    if function == call::CELL_CREATE {
+        return cells::create(system, x1, cpu.shared.mpidr);
+    }
+    match function {
+        call::COMMIT => enable::commit(system),
+        call::DISABLE => enable::disable(system),
+        call::LEAVE => enable::may_leave(system),
+        function => {
+            let id = system.existing(x1)?;
+            match function {
+                call::CELL_LOAD => cells::load(system, id, x2, x3),
+                call::CELL_LOADED => cells::loaded(system, id, x2, x3),
+                call::CELL_START => cells::start(system, id),
+                call::CELL_STOP => stop::stop(system, id),
+                call::CELL_DESTROY => stop::destroy(system, id, cpu.shared.mpidr),
+                _ => cells::wait(system, id),
+            }
+        }
+    }?;
+    Ok(0)
 }

@@ -140,13 +140,12 @@ impl PerCpu {
 
     /// Returns its owner.
     pub fn cell(&self) -> CellId {
-        CellId::new(self.cell.load(Ordering::Relaxed).into()).unwrap_or(CellId::ROOT)
+        CellId::from_byte(self.cell.load(Ordering::Relaxed))
     }
 
     /// Gives it to a cell. The CPU is parked or off; the request that starts it publishes this.
     pub fn set_cell(&self, cell: CellId) {
-        self.cell
-            .store(cell.index().to_le_bytes()[0], Ordering::Relaxed);
+        self.cell.store(cell.byte(), Ordering::Relaxed);
     }
 
     /// Posts a request, whatever was posted before, and wakes the CPU if it is parked.

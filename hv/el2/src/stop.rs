@@ -24,21 +24,19 @@ const CUT_OFF_SECONDS: u64 = 1;
 /// `CELL_STOP`.
 ///
 /// # Errors
-/// `NO_SUCH_CELL`, `WRONG_STATE`, `PENDING`, `CPU_SILENT`.
-pub fn stop(id: u64) -> Result<u64, Refused> {
-    let mut system = system::lock()?;
-    let id = system.existing(id)?;
+/// `WRONG_STATE`, `PENDING`, `CPU_SILENT`.
+pub fn stop(system: &mut System, id: CellId) -> Result<(), Refused> {
     let slot = &mut system.cells[id.index()];
     if slot.state == State::Stopped && slot.root_stops {
         slot.root_stops = false;
         defmt::info!("cell {=usize} stopped", id.index());
-        return Ok(0);
+        return Ok(());
     }
-    begin_stop(&mut system, id, Event::Stop)?;
+    begin_stop(system, id, Event::Stop)?;
     system.cells[id.index()].root_stops = true;
-    finish_stop(&mut system, id)?;
+    finish_stop(system, id)?;
     system.publish();
-    Err(pending(&system, id)) // the next call finds it stopped
+    Err(pending(system, id)) // the next call finds it stopped
 }
 
 /// Tells a running cell's CPUs to stop, for good or to start anew (`event`).
@@ -101,46 +99,44 @@ fn finish_stop(system: &mut System, id: CellId) -> Result<(), Refused> {
 /// `CELL_DESTROY`.
 ///
 /// # Errors
-/// `NO_SUCH_CELL`, `WRONG_STATE`, `PENDING`, `CPU_SILENT`.
-pub fn destroy(id: u64, caller: Mpidr) -> Result<u64, Refused> {
-    let mut system = system::lock()?;
-    let id = system.existing(id)?;
+/// `WRONG_STATE`, `PENDING`, `CPU_SILENT`.
+pub fn destroy(system: &mut System, id: CellId, caller: Mpidr) -> Result<(), Refused> {
     match system.cells[id.index()].state {
         State::Running | State::Restarting => {
-            begin_stop(&mut system, id, Event::Stop)?;
-            return Err(pending(&system, id));
+            begin_stop(system, id, Event::Stop)?;
+            return Err(pending(system, id));
         }
         State::Stopping | State::Failing => {
-            finish_stop(&mut system, id)?;
-            return Err(pending(&system, id));
+            finish_stop(system, id)?;
+            return Err(pending(system, id));
         }
-        State::Creating => return Err(pending(&system, id)),
+        State::Creating => return Err(pending(system, id)),
         State::Fenced if !system.are_parked(id) => {
-            let silent = pending(&system, id);
+            let silent = pending(system, id);
             return Err(Refused::new(code::CPU_SILENT, silent.a, 0));
         }
         State::Destroying => {}
         state => {
             next(state, Event::Destroy)?;
             if !system.are_parked(id) {
-                return Err(pending(&system, id));
+                return Err(pending(system, id));
             }
             system.advance(id, Event::Destroy)?;
-            let first = cpus(&system, id)
+            let first = cpus(system, id)
                 .next()
                 .ok_or(Refused::new(code::NO_CPU, 0, 0))?;
-            scrub(&mut system, id, first)?;
+            scrub(system, id, first)?;
             system.publish();
-            return Err(pending(&system, id));
+            return Err(pending(system, id));
         }
     }
     if !system.cells[id.index()].is_scrubbed || !system.are_parked(id) {
-        return Err(pending(&system, id));
+        return Err(pending(system, id));
     }
-    release(&mut system, id, caller);
+    release(system, id, caller);
     system.publish();
     defmt::info!("cell {=usize} destroyed", id.index());
-    Ok(0)
+    Ok(())
 }
 
 /// Gives everything of a cell back. Its RAM is zeroed and its CPUs are parked.

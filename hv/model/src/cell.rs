@@ -41,6 +41,23 @@ pub enum State {
 }
 
 impl State {
+    /// Every state, in the order of their declaration.
+    const ALL: [Self; 13] = [
+        Self::Free,
+        Self::Creating,
+        Self::Created,
+        Self::Loading,
+        Self::Loaded,
+        Self::Running,
+        Self::Stopping,
+        Self::Failing,
+        Self::Restarting,
+        Self::Stopped,
+        Self::Failed,
+        Self::Destroying,
+        Self::Fenced,
+    ];
+
     /// Its number of [`bulkhead_abi::info::state`].
     pub const fn number(self) -> u32 {
         match self {
@@ -94,7 +111,7 @@ pub enum Request {
 }
 
 impl Request {
-    /// Every request, for tests of all of them.
+    /// Every request, in the order of their declaration.
     pub const ALL: [Self; 12] = [
         Self::Create,
         Self::Zeroed,
@@ -116,27 +133,48 @@ impl Request {
 /// # Errors
 /// `WRONG_STATE`: the request has no place in this state, which stays.
 pub const fn next(state: State, request: Request) -> Result<State, Refused> {
+    match NEXT[state as usize][request as usize] {
+        Some(next) => Ok(next),
+        None => Err(Refused::new(code::WRONG_STATE, state.number() as u64, 0)),
+    }
+}
+
+/// [`follow`] of every state and request: a byte each instead of code.
+static NEXT: [[Option<State>; Request::ALL.len()]; State::ALL.len()] = {
+    let mut table = [[None; Request::ALL.len()]; State::ALL.len()];
+    let mut place = 0;
+    while place < State::ALL.len() * Request::ALL.len() {
+        let (state, request) = (place / Request::ALL.len(), place % Request::ALL.len());
+        let (from, by) = (State::ALL[state], Request::ALL[request]);
+        assert!(from as usize == state && by as usize == request);
+        table[state][request] = follow(from, by);
+        place += 1;
+    }
+    table
+};
+
+const fn follow(state: State, request: Request) -> Option<State> {
     match (state, request) {
-        (State::Free, Request::Create) => Ok(State::Creating),
-        (State::Creating, Request::Zeroed) => Ok(State::Created),
+        (State::Free, Request::Create) => Some(State::Creating),
+        (State::Creating, Request::Zeroed) => Some(State::Created),
         (
             State::Created | State::Loading | State::Loaded | State::Stopped | State::Failed,
             Request::Load,
-        ) => Ok(State::Loading),
-        (State::Loading, Request::Loaded) => Ok(State::Loaded),
-        (State::Loaded, Request::Start) => Ok(State::Running),
-        (State::Running, Request::Fault) => Ok(State::Failing),
-        (State::Running, Request::Stop) => Ok(State::Stopping),
-        (State::Running, Request::Reset) => Ok(State::Restarting),
+        ) => Some(State::Loading),
+        (State::Loading, Request::Loaded) => Some(State::Loaded),
+        (State::Loaded, Request::Start) => Some(State::Running),
+        (State::Running, Request::Fault) => Some(State::Failing),
+        (State::Running, Request::Stop) => Some(State::Stopping),
+        (State::Running, Request::Reset) => Some(State::Restarting),
         (State::Stopping | State::Failing, Request::Stop | Request::Fault | Request::Reset) => {
-            Ok(state)
+            Some(state)
         }
-        (State::Restarting, Request::Reset) => Ok(state),
-        (State::Restarting, Request::Stop) => Ok(State::Stopping),
-        (State::Restarting, Request::Fault) => Ok(State::Failing),
-        (State::Restarting, Request::Parked) => Ok(State::Loaded),
-        (State::Stopping, Request::Parked) => Ok(State::Stopped),
-        (State::Failing, Request::Parked) => Ok(State::Failed),
+        (State::Restarting, Request::Reset) => Some(state),
+        (State::Restarting, Request::Stop) => Some(State::Stopping),
+        (State::Restarting, Request::Fault) => Some(State::Failing),
+        (State::Restarting, Request::Parked) => Some(State::Loaded),
+        (State::Stopping, Request::Parked) => Some(State::Stopped),
+        (State::Failing, Request::Parked) => Some(State::Failed),
         (
             State::Created
             | State::Loading
@@ -146,8 +184,8 @@ pub const fn next(state: State, request: Request) -> Result<State, Refused> {
             | State::Fenced
             | State::Destroying,
             Request::Destroy,
-        ) => Ok(State::Destroying),
-        (State::Destroying, Request::Scrubbed) => Ok(State::Free),
+        ) => Some(State::Destroying),
+        (State::Destroying, Request::Scrubbed) => Some(State::Free),
         (
             State::Creating
             | State::Running
@@ -156,7 +194,7 @@ pub const fn next(state: State, request: Request) -> Result<State, Refused> {
             | State::Restarting
             | State::Destroying,
             Request::Silent,
-        ) => Ok(State::Fenced),
-        _ => Err(Refused::new(code::WRONG_STATE, state.number() as u64, 0)),
+        ) => Some(State::Fenced),
+        _ => None,
     }
 }

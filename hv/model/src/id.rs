@@ -46,6 +46,17 @@ impl CellId {
         }
     }
 
+    /// Takes what [`Self::byte`] gave; any other value is one of the cells too.
+    #[expect(clippy::cast_possible_truncation, reason = "below the limit")]
+    pub const fn from_byte(byte: u8) -> Self {
+        Self((byte as usize % MAX_CELLS) as u8)
+    }
+
+    /// Its number, to be kept in an atomic.
+    pub const fn byte(self) -> u8 {
+        self.0
+    }
+
     /// Its number, in records.
     pub const fn number(self) -> u32 {
         self.0 as u32
