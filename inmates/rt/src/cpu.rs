@@ -6,7 +6,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use aarch64_cpu::asm::{barrier, wfi};
 use aarch64_cpu::registers::{MPIDR_EL1, Readable};
-use smccc::{Hvc, psci};
+use smccc::psci::{AffinityState, LowestAffinityLevel};
+use smccc::{Call, Hvc, psci};
 
 use crate::start;
 
@@ -82,21 +83,42 @@ pub(crate) struct SecondaryStart {
 #[repr(C, align(16))]
 struct Stack(UnsafeCell<[u8; STACK_SIZE]>);
 
-// SAFETY: a stack is written by `start` while `TAKEN` says that it is the only one, then by its CPU only.
+// SAFETY: a stack is written by `start_taken`, of which `TAKEN` lets in one at a time, while its CPU is off; then by its
+// CPU only.
 unsafe impl Sync for Stack {}
 
 static STACKS: [Stack; MAX_CPUS] = [const { Stack(UnsafeCell::new([0; STACK_SIZE])) }; MAX_CPUS];
+/// CPUs that are being started.
 static TAKEN: [AtomicBool; MAX_CPUS] = [const { AtomicBool::new(false) }; MAX_CPUS];
 
-/// Starts the cell's CPU of that number in `main`, which gets the number, with interrupts masked. Once.
+/// Starts the cell's CPU of that number in `main`, which gets the number, with interrupts masked, by HVC.
 ///
 /// # Errors
-/// What PSCI answers; `AlreadyOn` also when it was started before, `InvalidParameters` from [`MAX_CPUS`] on.
+/// As [`start_by`].
 pub fn start(cpu: usize, main: fn(usize) -> !) -> Result<(), psci::Error> {
+    start_by::<Hvc>(cpu, main)
+}
+
+/// Starts it by that instruction.
+///
+/// # Errors
+/// What PSCI answers; `AlreadyOn` also when it is not off, `InvalidParameters` from [`MAX_CPUS`] on.
+pub fn start_by<C: Call>(cpu: usize, main: fn(usize) -> !) -> Result<(), psci::Error> {
     let taken = TAKEN.get(cpu).ok_or(psci::Error::InvalidParameters)?;
     if taken.swap(true, Ordering::AcqRel) {
         return Err(psci::Error::AlreadyOn);
     }
+    let answer = match power::<C>(cpu) {
+        Ok(AffinityState::Off) => start_taken::<C>(cpu, main),
+        Ok(_) => Err(psci::Error::AlreadyOn),
+        Err(error) => Err(error),
+    };
+    taken.store(false, Ordering::Release);
+    answer
+}
+
+/// Starts a CPU that is off and that nobody else starts now.
+fn start_taken<C: Call>(cpu: usize, main: fn(usize) -> !) -> Result<(), psci::Error> {
     let top = STACKS[cpu]
         .0
         .get()
@@ -106,9 +128,21 @@ pub fn start(cpu: usize, main: fn(usize) -> !) -> Result<(), psci::Error> {
     // SAFETY: inside the stack, aligned, and ours alone until the CPU runs.
     unsafe { place.write(SecondaryStart { main, cpu }) };
     barrier::dsb(barrier::ISHST); // The stack's content is there before the CPU starts.
-    let answer = psci::cpu_on::<Hvc>(cpu as u64, start::secondary_entry(), place as u64);
-    if answer.is_err() {
-        taken.store(false, Ordering::Release);
-    }
-    answer
+    psci::cpu_on::<C>(cpu as u64, start::secondary_entry(), place as u64)
+}
+
+/// Asks PSCI whether that CPU is on.
+///
+/// # Errors
+/// What PSCI answers.
+pub fn power<C: Call>(cpu: usize) -> Result<AffinityState, psci::Error> {
+    psci::affinity_info::<C>(cpu as u64, LowestAffinityLevel::All)
+}
+
+/// Turns this CPU off by PSCI.
+pub fn turn_off() -> ! {
+    mask_interrupts();
+    // An answer means that it was refused: nothing else is left to do.
+    let _ = psci::cpu_off::<Hvc>();
+    idle()
 }

@@ -121,11 +121,33 @@ pub fn deactivate(intid: IntId) {
 /// On an INTID that is no SGI, and on CPUs from 16 on.
 pub fn send_sgi(intid: IntId, cpu: usize) {
     assert!(cpu < 16, "CPU {cpu} is not in the first cluster");
-    let target = SgiTarget::List {
-        affinity3: 0,
-        affinity2: 0,
-        affinity1: 0,
-        target_list: 1 << cpu,
-    };
+    send_sgi_to(intid, 1 << cpu);
+}
+
+/// Sends an SGI to the CPUs of the cell whose bits are set, its own among them.
+///
+/// # Panics
+/// On an INTID that is no SGI.
+pub fn send_sgi_to(intid: IntId, target_list: u16) {
+    send(
+        intid,
+        SgiTarget::List {
+            affinity3: 0,
+            affinity2: 0,
+            affinity1: 0,
+            target_list,
+        },
+    );
+}
+
+/// Sends an SGI to all CPUs of the cell but this one.
+///
+/// # Panics
+/// On an INTID that is no SGI.
+pub fn send_sgi_to_others(intid: IntId) {
+    send(intid, SgiTarget::All);
+}
+
+fn send(intid: IntId, target: SgiTarget) {
     GicCpuInterface::send_sgi(intid, target, SgiTargetGroup::CurrentGroup1).expect("INTID");
 }

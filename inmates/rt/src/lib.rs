@@ -23,8 +23,8 @@ pub use arm_gic::IntId;
 pub use smccc::psci;
 pub use tree::Tree;
 
-/// The way to firmware and to Bulkhead: HVC.
-pub use smccc::Hvc;
+/// The ways to firmware and to Bulkhead.
+pub use smccc::{Call, Hvc, Smc};
 
 /// Names the inmate's main function: `fn(Tree) -> !`.
 #[macro_export]

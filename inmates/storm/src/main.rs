@@ -37,7 +37,11 @@ fn main(tree: Tree) -> ! {
         spis.map(|first| ("spi", first)),
     ];
     for (source, first) in sources.into_iter().flatten() {
-        let lines = core::array::from_fn(|index| intid(first + index as u32));
+        let mut lines = [intid(first); COUNT];
+        lines
+            .iter_mut()
+            .zip(first..)
+            .for_each(|(line, number)| *line = intid(number));
         lines.iter().for_each(|line| gic.enable(*line));
         for (end_word, end) in [("joined", End::Joined), ("split", End::Split)] {
             for (mask_word, mask) in [
