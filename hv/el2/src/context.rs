@@ -25,8 +25,10 @@ const SCTLR_EL1_RESET: u64 = (3 << 28) | (3 << 22) | (1 << 20) | (1 << 11);
 const PSTATE_START: u64 = 0x3c5;
 /// MPIDR_EL1 bit that is RES1.
 const MPIDR_RES1: u64 = 1 << 31;
-/// CPTR_EL2 for cells: RES1 bits, SVE trapped, FP and trace open (`HCR_EL2.E2H` = 0).
-const CPTR_CELL: u64 = 0x33ff;
+/// CPTR_EL2 for cells: RES1 bits, SVE, SME and trace (TTA) trapped, FP open (`HCR_EL2.E2H` = 0).
+const CPTR_CELL: u64 = 0x10_33ff;
+/// HCR_EL2.TLOR and TERR: limited ordering regions and the error records, which CPUs share, are no cell's.
+const HCR_TLOR_TERR: u64 = 0b11 << 35;
 /// MDCR_EL2.HPMN: all event counters belong to EL1.
 const MDCR_HPMN: u64 = 0x1f;
 
@@ -172,7 +174,7 @@ fn set_traps_for_cell(number: usize, stage2: Stage2) {
         + HCR_EL2::TIDCP::SET
         + HCR_EL2::API::SET
         + HCR_EL2::APK::SET;
-    HCR_EL2.set(bits.value);
+    HCR_EL2.set(bits.value | HCR_TLOR_TERR);
     CPTR_EL2.set(CPTR_CELL);
     // The PMU and the debug registers are the cell's; profiling and trace buffers are nobody's.
     let (has_profiling, has_trace_buffer) = buffers();
@@ -198,6 +200,7 @@ fn set_common(stage2: Stage2) {
 /// Prepares this CPU to run `entry` with `context` in x0 for `cell`, where it is CPU `number`.
 pub fn reset(cpu: &mut Cpu, cell: CellId, number: usize, stage2: Stage2, entry: u64, context: u64) {
     reset_el1();
+    reset_extensions(cpu.found);
     reset_timers();
     reset_debug_and_pmu();
     clear_fp();
@@ -212,6 +215,14 @@ pub fn reset(cpu: &mut Cpu, cell: CellId, number: usize, stage2: Stage2, entry: 
     cpu.frame.pc = entry;
     cpu.frame.spsr = PSTATE_START;
     cpu.frame.x[0] = context;
+}
+
+/// Writes zero to registers of the guest.
+macro_rules! clear {
+    ($($register:literal),* $(,)?) => {
+        // SAFETY: they exist on this CPU, as the caller checked, and are the guest's.
+        unsafe { asm!($(concat!("msr ", $register, ", xzr"),)* options(nomem, nostack, preserves_flags)) }
+    };
 }
 
 fn reset_el1() {
@@ -242,6 +253,37 @@ fn reset_el1() {
     }
 }
 
+/// Registers of newer extensions, as far as Linux's set-up of EL2 lets EL1 have them: what it does not, firmware need not
+/// have allowed us either, and no cell reaches. MTE's are out of a cell's reach always (HCR_EL2.ATA).
+fn reset_extensions(found: &Found) {
+    macro_rules! clear_if {
+        ($($bits:expr, $bit:literal => $register:literal,)*) => {
+            $(if $bits >> $bit & 1 != 0 { clear!($register); })*
+        };
+    }
+    if ID_AA64PFR0_EL1.get() >> 28 & 0xf != 0 {
+        clear!("s3_0_c12_c1_1"); // DISR_EL1
+    }
+    if ID_AA64PFR0_EL1.get() >> 44 & 0xf != 0 {
+        clear!("s3_3_c13_c2_3"); // AMUSERENR_EL0
+    }
+    if ID_AA64DFR0_EL1.get() >> 40 & 0xf != 0 {
+        clear!("s3_0_c1_c2_1"); // TRFCR_EL1
+    }
+    clear_if! {
+        found.hcrx, 14 => "s3_0_c2_c0_3", // TCR2_EL1
+        found.hcrx, 15 => "s3_0_c1_c0_3", // SCTLR2_EL1
+        found.hcrx, 34 => "s3_3_c4_c4_2", // FPMR
+        found.fgt[0], 55 => "s3_3_c13_c0_5", // TPIDR2_EL0
+        found.fgt[0], 57 => "s3_0_c10_c2_2", // PIRE0_EL1
+        found.fgt[0], 58 => "s3_0_c10_c2_3", // PIR_EL1
+        found.fgt[0], 59 => "s3_3_c10_c2_4", // POR_EL0
+        found.fgt[0], 60 => "s3_0_c10_c2_4", // POR_EL1
+        found.fgt[0], 62 => "s3_0_c10_c2_1", // MAIR2_EL1
+        found.fgt[0], 63 => "s3_0_c10_c3_1", // AMAIR2_EL1
+    }
+}
+
 fn reset_timers() {
     CNTP_CTL_EL0.set(0);
     CNTV_CTL_EL0.set(0);
@@ -250,32 +292,39 @@ fn reset_timers() {
     CNTKCTL_EL1.set(0);
 }
 
-/// Writes zero to registers of the guest.
-macro_rules! clear {
-    ($($register:literal),* $(,)?) => {
-        // SAFETY: they exist on this CPU, as the caller checked, and are the guest's.
-        unsafe { asm!($(concat!("msr ", $register, ", xzr"),)* options(nomem, nostack, preserves_flags)) }
-    };
-}
-
 fn reset_debug_and_pmu() {
     MDSCR_EL1.set(0);
+    clear!("oslar_el1", "s2_0_c1_c3_4", "s2_0_c0_c2_0"); // OSDLR_EL1, MDCCINT_EL1
+    // SAFETY: DBGCLAIMCLR_EL1, which every CPU has: the eight claim tags are cleared by writing ones.
+    unsafe {
+        asm!("msr s2_0_c7_c9_6, {}", in(reg) 0xff_u64, options(nomem, nostack, preserves_flags))
+    };
     let features = ID_AA64DFR0_EL1.get();
     clear_debug_pairs((features >> 12 & 0xf) + 1, (features >> 20 & 0xf) + 1);
     if !matches!(features >> 8 & 0xf, 0 | 0xf) {
-        // SAFETY: PMUv3 is implemented. All counters and interrupts off and zero; user access off.
+        // SAFETY: PMUv3 is implemented. All counters and interrupts off and zero, no events chosen (PMCR_EL0.N counters by
+        // PMSELR_EL0); user access off.
         unsafe {
             asm!(
-                "msr pmcr_el0, {reset}",
+                "mrs {n}, pmcr_el0",
+                "ubfx {n}, {n}, #11, #5",
+                "2: subs {n}, {n}, #1",
+                "b.lo 3f",
+                "msr pmselr_el0, {n}",
+                "isb",
+                "msr pmxevtyper_el0, xzr",
+                "b 2b",
+                "3: msr pmcr_el0, {reset}",
                 "msr pmcntenclr_el0, {all}",
                 "msr pmintenclr_el1, {all}",
                 "msr pmovsclr_el0, {all}",
                 "msr pmccfiltr_el0, xzr",
                 "msr pmuserenr_el0, xzr",
                 "msr pmselr_el0, xzr",
+                n = out(reg) _,
                 reset = in(reg) 0b110u64,
                 all = in(reg) 0xffff_ffffu64,
-                options(nomem, nostack, preserves_flags),
+                options(nomem, nostack),
             );
         }
     }

@@ -35,6 +35,7 @@ const GICD_ICENABLER: u64 = 0x180;
 const GICD_ICPENDR: u64 = 0x280;
 const GICD_ICACTIVER: u64 = 0x380;
 const GICD_IPRIORITYR: u64 = 0x400;
+const GICD_ICFGR: u64 = 0xc00;
 const GICD_IROUTER: u64 = 0x6000;
 const GICD_PIDR2: u64 = 0xffe8;
 
@@ -436,6 +437,9 @@ pub fn hand_over(spis: &SpiSet, target: Mpidr) {
     }
     for spi in spis.iter() {
         route(spi, target.get());
+        // Level-sensitive: the upper of two bits (IHI 0069, `GICD_ICFGR<n>`). It is off, as a change demands.
+        let offset = GICD_ICFGR + u64::from(spi.intid() / 16 * 4);
+        gicd_write(offset, gicd_read(offset) & !(2 << (spi.intid() % 16 * 2)));
         // Reset leaves 0, which would tie with the kick.
         // SAFETY: a byte of GICD_IPRIORITYR, which allows byte accesses, of an interrupt that changes owner.
         unsafe {

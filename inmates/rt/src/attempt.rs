@@ -32,10 +32,20 @@ pub struct Exception {
     pub far: u64,
 }
 
+impl Exception {
+    /// The last one.
+    pub(crate) fn taken() -> Self {
+        Self {
+            esr: ESR_EL1.get(),
+            far: FAR_EL1.get(),
+        }
+    }
+}
+
 /// Runs one instruction with `x0` to `x3` given and returned. When it raises an exception, the handler goes on at label
 /// 2 (see [`crate::exception`]). Calls may change x4 to x17 (SMCCC).
 macro_rules! attempt {
-    ($instruction:literal, $x:expr $(, $name:ident = $value:expr)?) => {{
+    ($($instruction:literal)+, $x:expr $(, $name:ident = $value:expr)?) => {{
         let mut x: [u64; 4] = $x;
         let failed: u64;
         // SAFETY: the callers' instructions touch no memory of ours, and SMCCC calls keep all but these registers.
@@ -44,7 +54,7 @@ macro_rules! attempt {
                 "adr x4, 2f",
                 "msr tpidr_el1, x4",
                 "isb",
-                $instruction,
+                concat!($($instruction),+),
                 "dsb sy", // An asynchronous abort, too, comes before the end.
                 "isb",
                 "mov {failed}, #0",
@@ -60,9 +70,10 @@ macro_rules! attempt {
                 out("v0") _,
             );
         }
-        if failed == 0 { Ok(x) } else { Err(Exception { esr: ESR_EL1.get(), far: FAR_EL1.get() }) }
+        if failed == 0 { Ok(x) } else { Err($crate::attempt::Exception::taken()) }
     }};
 }
+pub(crate) use attempt;
 
 macro_rules! loads {
     ($($(#[$doc:meta])* $name:ident = $instruction:literal;)*) => {$(

@@ -15,7 +15,9 @@ pub mod hypercall;
 pub mod icc;
 pub mod lines;
 pub mod measure;
+pub mod spare;
 mod start;
+pub mod state;
 pub mod timer;
 pub mod tree;
 

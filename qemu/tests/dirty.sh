@@ -1,0 +1,50 @@
+#!/bin/sh
+# A CPU that enters a cell carries nothing of who had it before, nor do the cell's interrupts and RAM; root's CPU works.
+# run: --timeout 240
+# run: --timeout 240 --cpu max --append "kvm-arm.mode=nvhe kvm-arm.mode=none"
+# uart1-not: WRONG|panicked
+. /usr/lib/scenario.sh
+
+# dirty WORDS: creates the cell on CPU 3 that obeys them, and starts it.
+dirty() {
+    cell /tmp/dirty.dts dirty "cpus = \"/cpus/cpu@3\"; devices = \"serial1\"; console = \"serial1\"; bootargs = \"$1\";"
+    create /tmp/dirty.dts
+    bulkhead cell load dirty $inmates/dirty.elf > /dev/null
+    bulkhead cell start dirty > /dev/null
+}
+
+clean() {
+    uart1-wait 60 '^dirty: .* registers looked at'
+    uart1-wait 60 '^dirty: 0 traces of who was here before: right'
+}
+
+echo "after Linux; then after itself"
+dirty "look fill spoil=off"
+clean
+uart1-wait 60 'registers hold dirt: right'
+wait_for 10 is_state dirty stopped
+bulkhead cell start dirty > /dev/null
+clean
+uart1-wait 60 'registers hold dirt: right' > /dev/null
+wait_for 10 is_state dirty stopped
+bulkhead cell destroy dirty > /dev/null
+
+echo "Linux after it"
+online 0-3
+taskset -c 3 awk 'BEGIN { for (x = i = 1; i < 200000; i++) x = x + 1 / (i * i); if (x < 2.6 || x > 2.7) exit 1 }' ||
+    fail "floating point on CPU 3"
+
+echo "after it was stopped with everything set"
+dirty "look zeros fill spoil=spin"
+clean
+uart1-wait 60 '^dirty: 0 words of RAM that are not zero: right'
+uart1-wait 60 'registers hold dirt: right' > /dev/null
+bulkhead cell destroy dirty > /dev/null
+online 0-3
+dirty "look zeros"
+clean
+uart1-wait 60 '^dirty: 0 words of RAM that are not zero: right'
+bulkhead cell destroy dirty > /dev/null
+online 0-3
+bulkhead disable
+online 0-3
