@@ -129,6 +129,12 @@ impl<'a, 't> Copier<'a, 't> {
             }
             _ => {}
         }
+        if node.property("interrupt-controller").is_some()
+            && node.property("#address-cells").is_none()
+        {
+            // A controller's map has room for unit addresses unless it says that there are none.
+            set(&mut copied, "#address-cells", 0u32);
+        }
         self.add_interrupts(&mut copied, node, place);
         self.add_clocks(&mut copied, node);
         if is_pci(node) && place != Place::Off {

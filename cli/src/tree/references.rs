@@ -27,7 +27,7 @@ pub enum Kind {
 
 /// Properties that are lists of references, what they are good for, and the property of the target that counts the
 /// cells behind its phandle; empty for none.
-const LISTS: [(&str, Kind, &str); 25] = [
+const LISTS: [(&str, Kind, &str); 26] = [
     ("clocks", Kind::Clock, "#clock-cells"),
     ("assigned-clocks", Kind::Other, "#clock-cells"),
     ("assigned-clock-parents", Kind::Other, "#clock-cells"),
@@ -49,6 +49,7 @@ const LISTS: [(&str, Kind, &str); 25] = [
     ("operating-points-v2", Kind::Other, ""),
     ("phy-handle", Kind::Other, ""),
     ("phy", Kind::Other, ""),
+    ("remote-endpoint", Kind::Other, ""),
     ("syscon", Kind::Other, ""),
     ("cpu-idle-states", Kind::Other, ""),
     ("next-level-cache", Kind::Other, ""),

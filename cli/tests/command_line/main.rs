@@ -4,6 +4,7 @@ mod exit_codes;
 mod hostile_trees;
 mod images;
 mod machine;
+mod parts;
 mod real_boards;
 mod resolve;
 mod support;

@@ -21,7 +21,7 @@ const FACTS: [&str; 5] = [
 ];
 
 /// Returns the folder of Debian's trees, one folder a vendor.
-fn debian() -> PathBuf {
+pub(crate) fn debian() -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/kernels/6.12/root/usr/lib");
     let below = std::env::var_os("BULKHEAD_TREES").map_or(own, PathBuf::from);
     let folders = fs::read_dir(&below).into_iter().flatten().flatten();
