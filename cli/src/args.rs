@@ -31,7 +31,9 @@ pub enum Command {
     Status,
     /// Find out whether this machine can run Bulkhead, and what is not isolated on it
     Doctor(Doctor),
-    /// Make, run and watch cells
+    /// Run a cell in one go: enable if needed, create, load, start; Ctrl-C undoes it
+    Run(Run),
+    /// Make and watch cells, step by step
     #[command(subcommand)]
     Cell(Cell),
     /// Show the hypervisor's log
@@ -64,6 +66,24 @@ pub struct Enable {
     /// Fail at this step, at the CPU of this affinity (for tests)
     #[arg(long, value_name = "STEP[@MPIDR]", hide = true, value_parser = inject)]
     pub inject: Option<(u64, u64)>,
+}
+
+/// Arguments of `run`.
+#[derive(Args, Debug)]
+pub struct Run {
+    /// The cell's file (.dts or .dtb)
+    pub file: PathBuf,
+    /// What it runs: an ELF file, a Linux kernel (Image, packed by gzip or not) or a raw binary
+    pub image: PathBuf,
+    /// Guest address of a raw binary; the start of the cell's memory when left out
+    #[arg(long, value_parser = number)]
+    pub address: Option<u64>,
+    /// Stay until the cell stops or Ctrl-C, then destroy it and undo what was done for it
+    #[arg(long)]
+    pub rm: bool,
+    /// Sizes, where Bulkhead has yet to be enabled
+    #[command(flatten)]
+    pub memory: Memory,
 }
 
 /// Arguments of `doctor`.

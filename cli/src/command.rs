@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod enable;
 pub mod load;
 pub mod log;
+pub mod run;
 pub mod show;
 
 use std::io::Write as _;
@@ -51,6 +52,7 @@ pub fn run(cli: Cli) -> Result<Report, Error> {
         Command::Disable => enable::disable(&context),
         Command::Status => enable::status(),
         Command::Doctor(args) => doctor::doctor(&context, args.board.as_deref()),
+        Command::Run(args) => run::run(&context, &args),
         Command::Cell(cell) => run_cell(&context, cell),
         Command::Log(args) => log::log(&context, &args),
         Command::Config(Config::Check {

@@ -22,6 +22,9 @@ pub enum Error {
     /// A file, a device or a tool did not do its part.
     #[error("{0}")]
     System(String),
+    /// Ctrl-C, and what was done has been undone.
+    #[error("{0}")]
+    Interrupted(String),
 }
 
 impl Error {
@@ -32,6 +35,23 @@ impl Error {
             Self::Config(_) => 3,
             Self::NoModule | Self::NotEnabled => 4,
             Self::System(_) => 5,
+            // As shells have it: 128 and the number of SIGINT.
+            Self::Interrupted(_) => 130,
+        }
+    }
+
+    /// Says more behind the message, without changing what it is.
+    #[must_use]
+    pub fn and(self, more: &str) -> Self {
+        match self {
+            Self::Refused(text) => Self::Refused(format!("{text}{more}")),
+            Self::System(text) => Self::System(format!("{text}{more}")),
+            Self::Interrupted(text) => Self::Interrupted(format!("{text}{more}")),
+            Self::Config(error) => Self::Config(ConfigError {
+                reason: format!("{}{more}", error.reason),
+                ..error
+            }),
+            error @ (Self::NoModule | Self::NotEnabled) => error,
         }
     }
 

@@ -1,14 +1,25 @@
-//! A cell's software: an ELF file or a raw binary, cut into the pieces that go into its memory.
+//! A cell's software: an ELF file, a Linux kernel or a raw binary, packed by gzip or not, cut into the pieces that go
+//! into its memory.
 
+use std::io::Read as _;
 use std::path::Path;
 
 use bulkhead_model::blob::MemoryConfig;
+use flate2::read::MultiGzDecoder;
 use object::Endianness;
 use object::elf::{EM_AARCH64, FileHeader64, PT_LOAD};
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
 
 use crate::error::Error;
 use crate::file;
+use crate::symbols::Symbols;
+
+/// Where Linux wants to be, from a multiple of this, bytes (Linux, Documentation/arch/arm64/booting.rst).
+const KERNEL_ALIGNMENT: u64 = 2 << 20;
+/// Bytes that are copied at a time.
+const CHUNK: usize = 4 << 20;
+/// Most that a packed image may unpack to, bytes.
+const UNPACKED_LIMIT: u64 = 1 << 30;
 
 /// A piece of an image.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -17,6 +28,16 @@ pub struct Piece {
     pub gpa: u64,
     /// What goes there.
     pub bytes: Vec<u8>,
+    /// Bytes from there on that are the software's: its own and those that it clears itself.
+    pub room: u64,
+}
+
+impl Piece {
+    /// Returns it in parts that are soon copied, each with its address: one can be stopped in between.
+    pub fn chunks(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        let chunks = self.bytes.chunks(CHUNK).enumerate();
+        chunks.map(|(index, chunk)| (self.gpa.wrapping_add((index * CHUNK) as u64), chunk))
+    }
 }
 
 /// An image that lies in its cell's memory.
@@ -26,6 +47,8 @@ pub struct Image {
     pub pieces: Vec<Piece>,
     /// Where the cell starts.
     pub entry: u64,
+    /// The names of its functions, where the file has them.
+    pub symbols: Symbols,
 }
 
 /// Reads the image of a cell with this memory; `address` is where a raw binary goes instead of the start of it.
@@ -43,6 +66,11 @@ pub fn read(path: &Path, memory: &[MemoryConfig], address: Option<u64>) -> Resul
 /// # Errors
 /// As the rest of a sentence about the file.
 pub fn parse(bytes: &[u8], memory: &[MemoryConfig], address: Option<u64>) -> Result<Image, String> {
+    if bytes.is_empty() {
+        return Err("there is nothing to load in it: it is empty, 0 bytes".to_owned());
+    }
+    let unpacked = unpack(bytes)?;
+    let bytes = unpacked.as_deref().unwrap_or(bytes);
     let image = if bytes.starts_with(b"\x7fELF") {
         if address.is_some() {
             return Err("an ELF file says itself where it goes: leave --address out".to_owned());
@@ -55,22 +83,74 @@ pub fn parse(bytes: &[u8], memory: &[MemoryConfig], address: Option<u64>) -> Res
         return Err("there is nothing to load in it".to_owned());
     }
     for piece in &image.pieces {
-        check_fits(piece.gpa, piece.bytes.len() as u64, memory)?;
+        check_fits(piece.gpa, piece.room, memory)?;
     }
     check_fits(image.entry, 4, memory).map_err(|reason| format!("entry point: {reason}"))?;
     Ok(image)
 }
 
+/// Unpacks what gzip has packed, also within the EFI program that distributions make of a packed kernel
+/// (Linux, drivers/firmware/efi/libstub/zboot-header.S). `None` when nothing is packed.
+fn unpack(bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
+    let packed = if bytes.starts_with(b"MZ") && bytes.get(4..8) == Some(b"zimg") {
+        if bytes.get(24..29) != Some(b"gzip\0") {
+            return Err("it is an EFI program with a kernel packed by something else than gzip: unpack it first".to_owned());
+        }
+        let word = |at: usize| {
+            let word = bytes.get(at..)?.first_chunk()?;
+            usize::try_from(u32::from_le_bytes(*word)).ok()
+        };
+        let range = word(8).and_then(|start| Some(start..start.checked_add(word(12)?)?));
+        range
+            .and_then(|range| bytes.get(range))
+            .ok_or("its packed kernel exceeds the file")?
+    } else if bytes.starts_with(b"\x1f\x8b") {
+        bytes
+    } else {
+        return Ok(None);
+    };
+    let mut unpacked = Vec::new();
+    MultiGzDecoder::new(packed)
+        .take(UNPACKED_LIMIT + 1)
+        .read_to_end(&mut unpacked)
+        .map_err(|error| format!("it cannot be unpacked: {error}"))?;
+    if unpacked.len() as u64 > UNPACKED_LIMIT {
+        return Err("it unpacks to more than 1 GiB".to_owned());
+    }
+    Ok(Some(unpacked))
+}
+
 fn raw(bytes: &[u8], memory: &[MemoryConfig], address: Option<u64>) -> Result<Image, String> {
     let start = memory.first().map(|memory| memory.gpa.0);
-    let gpa = address.or(start).ok_or("the cell has no memory")?;
+    let start = start.ok_or("the cell has no memory")?;
+    let (offset, room) = kernel(bytes).unwrap_or((None, 0));
+    let place = match offset {
+        Some(offset) => start
+            .checked_next_multiple_of(KERNEL_ALIGNMENT)
+            .and_then(|base| base.checked_add(offset))
+            .ok_or("its place goes beyond the address space")?,
+        None => start,
+    };
+    let gpa = address.unwrap_or(place);
     Ok(Image {
         pieces: vec![Piece {
             gpa,
             bytes: bytes.to_vec(),
+            room: room.max(bytes.len() as u64),
         }],
         entry: gpa,
+        symbols: Symbols::default(),
     })
+}
+
+/// Reads the head of a Linux kernel: how far behind a multiple of 2 MiB it goes, and the room that it needs there
+/// (Linux, Documentation/arch/arm64/booting.rst, "Call the kernel image").
+fn kernel(bytes: &[u8]) -> Option<(Option<u64>, u64)> {
+    if bytes.get(56..60) != Some(b"ARM\x64") {
+        return None;
+    }
+    let word = |at: usize| Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
+    Some((word(8), word(16)?))
 }
 
 fn elf(bytes: &[u8], memory: &[MemoryConfig]) -> Result<Image, String> {
@@ -101,11 +181,16 @@ fn elf(bytes: &[u8], memory: &[MemoryConfig]) -> Result<Image, String> {
             ));
         }
         bytes.resize(usize::try_from(size).unwrap_or(bytes.len()), 0);
-        pieces.push(Piece { gpa, bytes });
+        pieces.push(Piece {
+            gpa,
+            bytes,
+            room: size,
+        });
     }
     Ok(Image {
         pieces,
         entry: header.e_entry(endian),
+        symbols: Symbols::of(bytes),
     })
 }
 

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::drivers::Binding;
 use crate::error::Error;
+use crate::linux::entries;
+use crate::symbols::Symbols;
 
 /// An image as it was given.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -78,36 +80,35 @@ impl Store {
         }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(format!("{name}.json"))
+    /// Returns the path of a file about a cell.
+    pub(crate) fn path(&self, name: &str, kind: &str) -> PathBuf {
+        self.folder.join(format!("{name}.{kind}"))
     }
 
     /// Returns what is remembered of a cell; nothing when that cannot be read.
     pub fn get(&self, name: &str) -> Option<Record> {
-        // A name with a slash is no cell's.
-        let is_name = !name.is_empty() && !name.contains('/');
-        let text = is_name.then(|| fs::read(self.path(name)).ok()).flatten()?;
+        let text = is_name(name)
+            .then(|| fs::read(self.path(name, "json")).ok())
+            .flatten()?;
         serde_json::from_slice(&text).ok()
     }
 
     /// Returns all records.
     pub fn all(&self) -> Vec<Record> {
-        let files = fs::read_dir(&self.folder)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|entry| entry.path());
-        let names = files.filter_map(|path| {
-            Some(
-                path.file_name()?
-                    .to_str()?
-                    .strip_suffix(".json")?
-                    .to_owned(),
-            )
-        });
-        let mut records: Vec<Record> = names.filter_map(|name| self.get(&name)).collect();
-        records.sort_by(|a, b| a.name.cmp(&b.name));
-        records
+        let names = self.names(".json").into_iter();
+        names.filter_map(|name| self.get(&name)).collect()
+    }
+
+    /// Returns the names of the cells whose `run` is under way, or died.
+    pub fn runs(&self) -> Vec<String> {
+        self.names(".run")
+    }
+
+    fn names(&self, end: &str) -> Vec<String> {
+        let files = entries(&self.folder).into_iter();
+        files
+            .filter_map(|file| Some(file.strip_suffix(end)?.to_owned()))
+            .collect()
     }
 
     /// Remembers, whole or not at all.
@@ -115,31 +116,74 @@ impl Store {
     /// # Errors
     /// The folder cannot be written.
     pub fn put(&self, record: &Record) -> Result<(), Error> {
-        let path = self.path(&record.name);
-        let draft = self
-            .folder
-            .join(format!(".{}.{}", record.name, std::process::id()));
-        let write = || -> io::Result<()> {
-            fs::create_dir_all(&self.folder)?;
-            let mut file = fs::File::create(&draft)?;
-            file.write_all(&serde_json::to_vec(record)?)?;
-            file.sync_all()?;
-            fs::rename(&draft, &path)
-        };
-        write().map_err(|error| Error::file("write", &path, &error))
+        let path = self.path(&record.name, "json");
+        let json = serde_json::to_vec(record);
+        json.map_err(io::Error::from)
+            .and_then(|json| self.write(&path, &record.name, &json))
+            .map_err(|error| Error::file("write", &path, &error))
     }
 
-    /// Forgets; nothing there is fine.
+    fn write(&self, path: &Path, name: &str, content: &[u8]) -> io::Result<()> {
+        let draft = self.folder.join(format!(".{name}.{}", std::process::id()));
+        fs::create_dir_all(&self.folder)?;
+        let mut file = fs::File::create(&draft)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&draft, path)
+    }
+
+    /// Remembers the names of the functions of what a cell runs, for its faults.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn put_symbols(&self, name: &str, symbols: &Symbols) -> Result<(), Error> {
+        let path = self.path(name, "symbols");
+        match symbols.is_empty() {
+            true => gone(&path),
+            false => self
+                .write(&path, name, symbols.to_text().as_bytes())
+                .map_err(|error| Error::file("write", &path, &error)),
+        }
+    }
+
+    /// Returns the names of the functions of what a cell runs; none when they are not known.
+    pub fn symbols(&self, name: &str) -> Symbols {
+        let text = match is_name(name) {
+            true => fs::read(self.path(name, "symbols")).unwrap_or_default(),
+            false => Vec::new(),
+        };
+        Symbols::from_text(&String::from_utf8_lossy(&text))
+    }
+
+    /// Forgets that a `run` of a cell died; nothing there is fine.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn forget_run(&self, name: &str) -> Result<(), Error> {
+        gone(&self.path(name, "run"))
+    }
+
+    /// Forgets all about a cell; nothing there is fine.
     ///
     /// # Errors
     /// The folder cannot be written.
     pub fn remove(&self, name: &str) -> Result<(), Error> {
-        let path = self.path(name);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(Error::file("remove", &path, &error))
-            }
-            _ => Ok(()),
+        ["json", "symbols"]
+            .iter()
+            .try_for_each(|kind| gone(&self.path(name, kind)))
+    }
+}
+
+/// Tells whether a file of this name stays in the folder: one with a slash is no cell's.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains('/')
+}
+
+fn gone(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::file("remove", path, &error))
         }
+        _ => Ok(()),
     }
 }

@@ -68,7 +68,7 @@ fn reload(context: &Context, device: &Device, cell: Cell<'_>) -> Result<(), Erro
         state_name(cell.info.state),
         image.path.display()
     ));
-    put(device, cell, record.as_ref(), image).map(drop)
+    put(context, device, cell, record.as_ref(), image).map(drop)
 }
 
 /// Stops a cell.
@@ -105,6 +105,13 @@ pub fn restart(context: &Context, name: &str) -> Result<Report, Error> {
 /// # Errors
 /// There is no such cell.
 pub fn destroy(context: &Context, name: &str) -> Result<Report, Error> {
+    let report = remove(context, name)?;
+    context.store.forget_run(name)?;
+    Ok(report)
+}
+
+/// Same, but a `run` of the cell that died stays known.
+pub(super) fn remove(context: &Context, name: &str) -> Result<Report, Error> {
     let device = Device::open()?;
     let record = context.store.get(name);
     let is_gone = match live::read(&device)
@@ -130,7 +137,7 @@ pub fn destroy(context: &Context, name: &str) -> Result<Report, Error> {
     Ok(done(name, state))
 }
 
-fn exists(device: &Device, name: &str) -> Result<bool, Error> {
+pub(super) fn exists(device: &Device, name: &str) -> Result<bool, Error> {
     match live::read(device) {
         Ok(info) => Ok(live::cell(&info, name).is_ok()),
         Err(Error::NotEnabled) => Ok(false),

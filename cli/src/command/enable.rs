@@ -18,7 +18,10 @@ use crate::progress::watch;
 use crate::report::{Bytes, Report};
 
 /// Memory for cells that is taken from Linux unless said otherwise, bytes.
-const DEFAULT_POOL: u64 = 64 << 20;
+pub(super) const DEFAULT_POOL: u64 = 64 << 20;
+
+/// The most physical address bits that any CPU has.
+const PA_BITS: u32 = 52;
 
 /// Memory for the hypervisor unless said otherwise, bytes: image, tables and some cells, and each CPU's stack and log ring.
 pub(super) const fn hv_size(cpu_count: usize) -> u64 {
@@ -70,6 +73,14 @@ pub(super) fn request(
         if value % PAGE_SIZE != 0 {
             return Err(Error::Refused(format!(
                 "{option} {value:#x}: not a multiple of {PAGE_SIZE} bytes"
+            )));
+        }
+    }
+    let most = 1u64 << PA_BITS;
+    for (option, value) in [("--hv-memory", hv_size), ("--memory", pool_size)] {
+        if value > most {
+            return Err(Error::Refused(format!(
+                "{option} {value:#x}: more contiguous memory than any machine has"
             )));
         }
     }
@@ -126,6 +137,18 @@ fn kvm_note(linux: &Linux) -> Option<&'static str> {
 /// # Errors
 /// It was refused: cells still exist, or it is not enabled.
 pub fn disable(context: &Context) -> Result<Report, Error> {
+    off(context)?;
+    for name in context.store.runs() {
+        context.store.forget_run(&name)?;
+    }
+    Ok(Report::new(
+        "Bulkhead is disabled",
+        json!({ "enabled": false }),
+    ))
+}
+
+/// Same, but a `run` that died stays known.
+pub(super) fn off(context: &Context) -> Result<(), Error> {
     let device = Device::open()?;
     watch("disabling Bulkhead on all CPUs", || device.disable())?.map_err(|refused| {
         let names = live::read(&device)
@@ -139,10 +162,7 @@ pub fn disable(context: &Context) -> Result<Report, Error> {
     for record in context.store.all() {
         super::cell::give_back(context, &record)?;
     }
-    Ok(Report::new(
-        "Bulkhead is disabled",
-        json!({ "enabled": false }),
-    ))
+    Ok(())
 }
 
 fn cell_names(info: &Info) -> String {

@@ -12,7 +12,7 @@ use super::{Context, refusal};
 use crate::device::Device;
 use crate::error::Error;
 use crate::guest_tree;
-use crate::image::{self, Image};
+use crate::image::{self, Image, Piece};
 use crate::live::{self, Cell};
 use crate::progress::watch;
 use crate::report::Report;
@@ -34,7 +34,7 @@ pub fn load(
     let path = fs::canonicalize(path).map_err(|error| Error::file("read", path, &error))?;
     let image = ImageRecord { path, address };
     let record = context.store.get(name);
-    let report = put(&device, cell, record.as_ref(), &image)?;
+    let report = put(context, &device, cell, record.as_ref(), &image)?;
     if let Some(record) = record {
         context.store.put(&Record {
             image: Some(image),
@@ -46,6 +46,7 @@ pub fn load(
 
 /// Puts an image and the recorded device tree into a cell.
 pub(super) fn put(
+    context: &Context,
     device: &Device,
     cell: Cell<'_>,
     record: Option<&Record>,
@@ -61,10 +62,7 @@ pub(super) fn put(
     let what = format!("cannot load {} into cell '{name}'", from.path.display());
     let id = cell.id as u64;
     watch(&format!("loading {name}"), || {
-        let pieces = image
-            .pieces
-            .iter()
-            .map(|piece| (piece.gpa, piece.bytes.as_slice()));
+        let pieces = image.pieces.iter().flat_map(Piece::chunks);
         for (gpa, bytes) in pieces.chain(tree_at.map(|gpa| (gpa, tree))) {
             device
                 .load(id, gpa, bytes)?
@@ -74,6 +72,7 @@ pub(super) fn put(
             .loaded(id, image.entry, tree_at.unwrap_or(0))?
             .map_err(|refused| refusal(&what, refused))
     })?;
+    context.store.put_symbols(&name, &image.symbols)?;
     let size: usize = image.pieces.iter().map(|piece| piece.bytes.len()).sum();
     let tree_text = tree_at.map_or("no device tree".to_owned(), |gpa| {
         format!("device tree at {gpa:#x}")
@@ -111,13 +110,13 @@ fn place_tree(tree: &[u8], memory: &[MemoryConfig], image: &Image) -> Result<Opt
     let at = at.ok_or_else(|| {
         Error::Refused("the cell's first memory region has no room for its device tree".to_owned())
     })?;
-    let covers = |gpa: u64, size: usize| {
-        gpa < at.saturating_add(tree.len() as u64) && at < gpa.saturating_add(size as u64)
+    let covers = |gpa: u64, size: u64| {
+        gpa < at.saturating_add(tree.len() as u64) && at < gpa.saturating_add(size)
     };
     if image
         .pieces
         .iter()
-        .any(|piece| covers(piece.gpa, piece.bytes.len()))
+        .any(|piece| covers(piece.gpa, piece.room))
     {
         return Err(Error::Refused(format!(
             "the image covers the place of the cell's device tree at {at:#x}: give it more memory"

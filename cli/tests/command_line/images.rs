@@ -1,6 +1,9 @@
 //! Images are loaded where they belong, or refused with addresses and sizes.
 
+use std::io::Write as _;
+
 use bulkhead_cli::image::{Image, Piece, parse};
+use bulkhead_cli::symbols::Symbols;
 use bulkhead_model::addr::Gpa;
 use bulkhead_model::blob::{MemoryConfig, Placement};
 
@@ -51,10 +54,15 @@ fn a_raw_binary_goes_to_the_start() {
     let pieces = vec![Piece {
         gpa: RAM,
         bytes: vec![1; 8],
+        room: 8,
     }];
     assert_eq!(
         parse(&[1; 8], &memory(), None),
-        Ok(Image { pieces, entry: RAM })
+        Ok(Image {
+            pieces,
+            entry: RAM,
+            symbols: Symbols::default(),
+        })
     );
 }
 
@@ -84,14 +92,16 @@ fn an_elf_file_brings_its_zeros() {
         image.pieces[0],
         Piece {
             gpa: RAM,
-            bytes: b"abcd\0\0".to_vec()
+            bytes: b"abcd\0\0".to_vec(),
+            room: 6,
         }
     );
     assert_eq!(
         image.pieces[1],
         Piece {
             gpa: RAM + 0x100,
-            bytes: b"xy".to_vec()
+            bytes: b"xy".to_vec(),
+            room: 2,
         }
     );
     assert_eq!(image.pieces.len(), 2);
@@ -139,4 +149,121 @@ fn what_is_no_image_is_refused() {
     let mut cut = elf(AARCH64, RAM, &[(1, RAM, 4, b"abcd")]);
     cut.truncate(cut.len() - 1);
     assert_eq!(refused(&cut), "the segment at 0x40000000 exceeds the file");
+}
+
+/// The head of a Linux kernel of 128 bytes that goes to `offset` and needs `room` bytes there.
+fn kernel(offset: u64, room: u64) -> Vec<u8> {
+    let mut file = vec![0; 128];
+    file[8..16].copy_from_slice(&offset.to_le_bytes());
+    file[16..24].copy_from_slice(&room.to_le_bytes());
+    file[56..60].copy_from_slice(b"ARM\x64");
+    file
+}
+
+fn packed(bytes: &[u8]) -> Vec<u8> {
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packer.write_all(bytes).unwrap();
+    packer.finish().unwrap()
+}
+
+fn large() -> [MemoryConfig; 1] {
+    [MemoryConfig {
+        gpa: Gpa(RAM + 0x1000),
+        placement: Placement::Pool,
+        size: 0x80_0000,
+    }]
+}
+
+#[test]
+fn a_kernel_goes_where_linux_wants_it() {
+    let image = parse(&kernel(0x8_0000, 0x10_0000), &large(), None).unwrap();
+    let place = RAM + 0x20_0000 + 0x8_0000;
+    assert_eq!(image.entry, place);
+    assert_eq!(
+        (image.pieces[0].gpa, image.pieces[0].room),
+        (place, 0x10_0000)
+    );
+    // It clears more than the file has.
+    let refused = parse(&kernel(0, 0x80_0000), &large(), None).unwrap_err();
+    assert_eq!(
+        refused,
+        "8388608 bytes at 0x40200000 do not fit the cell's memory: 0x40001000 (8388608 bytes)"
+    );
+    assert!(parse(&kernel(u64::MAX, 1), &large(), None).is_err());
+    assert!(parse(&kernel(0, u64::MAX), &large(), None).is_err());
+}
+
+#[test]
+fn what_gzip_packed_is_unpacked() {
+    let plain = kernel(0, 0x1000);
+    let image = parse(&packed(&plain), &large(), None).unwrap();
+    assert_eq!(image, parse(&plain, &large(), None).unwrap());
+    let mut cut = packed(&plain);
+    cut.truncate(20);
+    let said = parse(&cut, &large(), None).unwrap_err();
+    assert!(said.starts_with("it cannot be unpacked: "), "{said}");
+}
+
+#[test]
+fn an_efi_program_with_a_packed_kernel_is_unpacked() {
+    let plain = kernel(0, 0x1000);
+    let content = packed(&plain);
+    let mut file = b"MZ\0\0zimg".to_vec();
+    file.extend(64u32.to_le_bytes());
+    file.extend(u32::try_from(content.len()).unwrap().to_le_bytes());
+    file.extend([0; 8]);
+    file.extend(b"gzip\0");
+    file.resize(64, 0);
+    file.extend(&content);
+    let image = parse(&file, &large(), None).unwrap();
+    assert_eq!(image, parse(&plain, &large(), None).unwrap());
+    file.truncate(70);
+    assert_eq!(
+        parse(&file, &large(), None).unwrap_err(),
+        "its packed kernel exceeds the file"
+    );
+    file[24..29].copy_from_slice(b"zstd\0");
+    assert_eq!(
+        parse(&file, &large(), None).unwrap_err(),
+        "it is an EFI program with a kernel packed by something else than gzip: unpack it first"
+    );
+}
+
+#[test]
+fn an_empty_file_is_said_to_be_empty() {
+    assert_eq!(
+        parse(&[], &memory(), None).unwrap_err(),
+        "there is nothing to load in it: it is empty, 0 bytes"
+    );
+}
+
+#[test]
+fn a_large_piece_is_cut_without_a_gap() {
+    let piece = Piece {
+        gpa: u64::MAX - 2,
+        bytes: vec![0; (4 << 20) + 1],
+        room: 0,
+    };
+    let chunks: Vec<_> = piece
+        .chunks()
+        .map(|(gpa, bytes)| (gpa, bytes.len()))
+        .collect();
+    let second = (u64::MAX - 2).wrapping_add(4 << 20);
+    assert_eq!(chunks, [(u64::MAX - 2, 4 << 20), (second, 1)]);
+}
+
+#[test]
+fn an_address_is_named_by_its_function() {
+    let symbols =
+        Symbols::from_text("1000 20 main\n1020 0 label\nnonsense\n5000 4 core::x::<u8>\n");
+    let name = |address| symbols.name(address);
+    assert_eq!(name(0x101c).as_deref(), Some("main+0x1c"));
+    assert_eq!(name(0x1024).as_deref(), Some("label+0x4"));
+    assert_eq!(name(0x5000).as_deref(), Some("core::x::<u8>+0x0"));
+    assert_eq!(
+        (name(0xfff), name(0x3000), name(0x5004)),
+        (None, None, None)
+    );
+    assert_eq!(Symbols::from_text(&symbols.to_text()), symbols);
+    assert!(Symbols::of(b"no ELF file").is_empty());
 }

@@ -3,6 +3,7 @@
 mod exit_codes;
 mod hostile_trees;
 mod images;
+mod journals;
 mod machine;
 mod parts;
 mod real_boards;
