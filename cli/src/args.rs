@@ -6,10 +6,12 @@ use clap::{Args, Parser, Subcommand};
 
 /// Partitions this machine: cells with their own CPUs, memory and devices beside the running Linux.
 #[derive(Debug, Parser)]
-#[command(name = "bulkhead", version, arg_required_else_help = true)]
+#[command(name = "bulkhead", version)]
 #[command(
-    after_help = "Exit codes: 0 done; 1 refused; 2 usage; 3 a cell file or a board's tree is wrong; \
-    4 the module is not loaded or Bulkhead is not enabled; 5 a file, a device or a tool failed."
+    after_help = "Without a command it says what state the machine is in, and what can be done next.\n\n\
+    Exit codes: 0 done; 1 refused, or doctor or status found a problem; 2 usage; 3 a cell file or a board's tree is \
+    wrong; 4 the module is not loaded or Bulkhead is not enabled; 5 a file, a device or a tool failed; 70 a bug of \
+    bulkhead itself; 130 interrupted, what was done has been undone."
 )]
 pub struct Cli {
     /// Print JSON instead of text
@@ -17,7 +19,7 @@ pub struct Cli {
     pub json: bool,
     /// What to do
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
 }
 
 /// What to do.
@@ -38,12 +40,37 @@ pub enum Command {
     Cell(Cell),
     /// Show the hypervisor's log
     Log(Log),
-    /// Check cell files
+    /// Watch cells, CPUs and exits as they happen, which costs no exit
+    Top(Top),
+    /// Show who has which memory, CPU, device and interrupt
+    Map {
+        /// Draw it into this file instead
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
+    },
+    /// Write, check and explain cell files
     #[command(subcommand)]
     Config(Config),
     /// What tests need: blobs past the command line's own checks
     #[command(subcommand, hide = true)]
     Debug(Debug),
+    /// Write completions for shells and man pages below a folder
+    #[command(hide = true)]
+    Generate {
+        /// The folder
+        folder: PathBuf,
+    },
+}
+
+/// Arguments of `top`.
+#[derive(Args, Debug)]
+pub struct Top {
+    /// Show it once, as text
+    #[arg(long)]
+    pub once: bool,
+    /// Seconds between two looks
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+    pub interval: f64,
 }
 
 /// Sizes of what is taken from Linux.
@@ -176,6 +203,56 @@ pub enum Config {
         #[arg(long, value_name = "FILE")]
         guest_tree: Option<PathBuf>,
     },
+    /// Say what a cell gets and from where: each CPU, range and interrupt
+    Explain {
+        /// The cell's file
+        file: PathBuf,
+        /// The board's tree (.dtb or .dts); this machine's when left out
+        #[arg(long, value_name = "FILE")]
+        board: Option<PathBuf>,
+    },
+    /// Write the device tree that the cell's software gets
+    Dtb {
+        /// The cell's file
+        file: PathBuf,
+        /// The board's tree (.dtb or .dts); this machine's when left out
+        #[arg(long, value_name = "FILE")]
+        board: Option<PathBuf>,
+        /// Where to; standard output when left out
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Write a cell's file with comments; on a terminal it asks when nothing is said
+    New(New),
+}
+
+/// Arguments of `config new`.
+#[derive(Args, Debug)]
+pub struct New {
+    /// Name of the cell
+    #[arg(long)]
+    pub name: Option<String>,
+    /// CPUs: how many, or their paths with commas in between
+    #[arg(long, value_name = "NUMBER|PATHS")]
+    pub cpus: Option<String>,
+    /// Memory, such as 16M
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub memory: Option<u64>,
+    /// Devices by alias or path, with commas in between
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub devices: Vec<String>,
+    /// The device that it prints on, one of these
+    #[arg(long, value_name = "NAME")]
+    pub console: Option<String>,
+    /// Arguments for its software
+    #[arg(long, value_name = "TEXT")]
+    pub bootargs: Option<String>,
+    /// The board's tree (.dtb or .dts); this machine's when left out
+    #[arg(long, value_name = "FILE")]
+    pub board: Option<PathBuf>,
+    /// Where to; standard output when left out
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 /// What tests need.

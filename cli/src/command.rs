@@ -6,10 +6,16 @@ pub mod create;
 pub mod debug;
 pub mod doctor;
 pub mod enable;
+pub mod explain;
+pub mod generate;
 pub mod load;
 pub mod log;
+pub mod map;
+pub mod new;
+pub mod overview;
 pub mod run;
 pub mod show;
+pub mod top;
 
 use std::io::Write as _;
 
@@ -47,7 +53,10 @@ pub fn run(cli: Cli) -> Result<Report, Error> {
         store: Store::this(),
         is_json: cli.json,
     };
-    match cli.command {
+    let Some(command) = cli.command else {
+        return overview::overview(&context);
+    };
+    match command {
         Command::Enable(args) => enable::enable(&context, &args),
         Command::Disable => enable::disable(&context),
         Command::Status => enable::status(),
@@ -55,12 +64,28 @@ pub fn run(cli: Cli) -> Result<Report, Error> {
         Command::Run(args) => run::run(&context, &args),
         Command::Cell(cell) => run_cell(&context, cell),
         Command::Log(args) => log::log(&context, &args),
-        Command::Config(Config::Check {
+        Command::Top(args) => top::top(&context, &args),
+        Command::Map { svg } => map::map(&context, svg.as_deref()),
+        Command::Config(config) => run_config(&context, config),
+        Command::Generate { folder } => generate::generate(&folder),
+        Command::Debug(debug) => debug::run(&context, debug),
+    }
+}
+
+fn run_config(context: &Context, config: Config) -> Result<Report, Error> {
+    match config {
+        Config::Check {
             files,
             board,
             guest_tree,
-        }) => check::check(&context, &files, board.as_deref(), guest_tree.as_deref()),
-        Command::Debug(debug) => debug::run(&context, debug),
+        } => check::check(context, &files, board.as_deref(), guest_tree.as_deref()),
+        Config::Explain { file, board } => explain::explain(context, &file, board.as_deref()),
+        Config::Dtb {
+            file,
+            board,
+            output,
+        } => explain::dtb(context, &file, board.as_deref(), output.as_deref()),
+        Config::New(args) => new::new(context, &args),
     }
 }
 

@@ -17,6 +17,8 @@ use crate::error::Error;
 use crate::file;
 use crate::live;
 use crate::log::{Entry, Ring, build_id};
+use crate::log_names::Names;
+use crate::machine::Machine;
 use crate::report::Report;
 
 /// How often to look for more.
@@ -41,6 +43,9 @@ pub fn log(context: &Context, args: &args::Log) -> Result<Report, Error> {
         }
         // Stable: what one CPU wrote stays in its order.
         entries.sort_by_key(|entry| entry.time);
+        if !entries.is_empty() {
+            name(context, &device, &mut entries)?;
+        }
         if !args.follow {
             let json = entries.iter().map(to_json).collect();
             let lines: Vec<String> = entries.iter().map(Entry::to_string).collect();
@@ -58,6 +63,19 @@ pub fn log(context: &Context, args: &args::Log) -> Result<Report, Error> {
         }
         sleep(PERIOD);
     }
+}
+
+/// Puts names into the records, as they are now.
+fn name(context: &Context, device: &Device, entries: &mut [Entry]) -> Result<(), Error> {
+    let info = live::read(device)?;
+    let machine = Machine::live(context, &info).ok();
+    let names = Names {
+        info: &info,
+        machine: machine.as_ref(),
+        store: &context.store,
+    };
+    names.put(entries);
+    Ok(())
 }
 
 fn to_json(entry: &Entry) -> serde_json::Value {

@@ -2,17 +2,16 @@
 
 use bulkhead_abi::MAX_CPUS;
 use bulkhead_abi::info::{CellInfo, CpuInfo, FaultRecord, Info, cpu_state, exit, fault};
-use bulkhead_model::addr::Hpa;
-use bulkhead_model::ledger::Owner;
+use bulkhead_model::id::Mpidr;
 use serde_json::{Value, json};
 
 use super::Context;
-use crate::board::Board;
 use crate::device::Device;
 use crate::error::Error;
+use crate::fault::{Scene, lines as lines_of, sentence, to_json};
 use crate::live::{self, Cell, state_name};
+use crate::machine::Machine;
 use crate::report::{Bytes, Report, table};
-use crate::tree::reg::{Window, windows};
 
 /// Lists the cells.
 ///
@@ -63,7 +62,7 @@ fn summary(info: &Info, cell: Cell<'_>) -> Value {
         "state": if cell.id == 0 { "running" } else { state_name(cell.info.state) },
         "cpus": mpidrs, "ram_size": cell.info.ram_size, "gpa": cell.info.gpa, "hpa": cell.info.hpa,
         "spi_count": cell.info.spi_count, "delivery": delivery(cell.info), "exits": exits(info, cell.id),
-        "fault": fault_json(&cell.info.fault),
+        "fault": to_json(&cell.info.fault),
     })
 }
 
@@ -170,14 +169,35 @@ pub fn show(context: &Context, name: &str) -> Result<Report, Error> {
         json["record"] = json!({ "file": record.file, "image": record.image, "devices": record.devices, "unbound": record.unbound });
     }
     if cell.info.fault.kind != fault::NONE {
-        let owner = owner(context, &info, cell.info.fault.ipa);
-        lines.extend(fault_lines(&cell.info.fault, &owner));
-        json["fault"]["owner"] = owner.into();
+        let machine = Machine::live(context, &info).ok();
+        let (cpu, place) = scene(machine.as_ref(), &info, &cell.info.fault);
+        let scene = Scene {
+            cell: name,
+            cpu: &cpu,
+            place: &place,
+            symbols: &context.store.symbols(name),
+        };
+        lines.extend(lines_of(&cell.info.fault, &scene));
+        json["fault"]["owner"] = place.clone().into();
+        json["fault"]["text"] = sentence(&cell.info.fault, &scene).into();
     }
     Ok(Report::new(lines.join("\n"), json))
 }
 
-fn cpu_state_name(state: u32) -> &'static str {
+/// Names the CPU of a fault, and what is at its address.
+fn scene(machine: Option<&Machine>, info: &Info, fault: &FaultRecord) -> (String, String) {
+    let cpu = info.cpus.get(fault.cpu as usize);
+    let mpidr = Mpidr::from_bits(cpu.map_or(0, |cpu| cpu.mpidr));
+    match machine {
+        Some(machine) => (machine.cpu(mpidr), machine.place(fault.ipa)),
+        None => (
+            format!("CPU {:#x}", mpidr.get()),
+            "unknown owner".to_owned(),
+        ),
+    }
+}
+
+pub(super) fn cpu_state_name(state: u32) -> &'static str {
     match state {
         cpu_state::FIRMWARE => "off",
         cpu_state::GUEST => "running",
@@ -185,106 +205,6 @@ fn cpu_state_name(state: u32) -> &'static str {
         cpu_state::DEAD => "dead by a bug of the hypervisor",
         cpu_state::WAKING => "waking",
         _ => "unknown",
-    }
-}
-
-fn kind_name(kind: u32) -> &'static str {
-    fault::NAMES
-        .get(kind as usize)
-        .copied()
-        .unwrap_or("unknown fault")
-}
-
-/// Names the exception class (Arm ARM DDI 0487, `ESR_EL2`, "EC").
-fn class_name(esr: u64) -> &'static str {
-    match esr >> 26 & 0x3f {
-        0x00 => "unknown reason",
-        0x01 => "WFI or WFE",
-        0x07 => "FP or SIMD",
-        0x0e => "illegal execution state",
-        0x15 | 0x16 => "supervisor or hypervisor call",
-        0x17 => "secure monitor call",
-        0x18 => "system register",
-        0x20 | 0x21 => "instruction abort",
-        0x22 => "misaligned PC",
-        0x24 | 0x25 => "data abort",
-        0x26 => "misaligned SP",
-        0x2f => "SError",
-        _ => "other",
-    }
-}
-
-fn fault_lines(fault: &FaultRecord, owner: &str) -> Vec<String> {
-    let address = if fault.ipa == u64::MAX {
-        "an unknown address".to_owned()
-    } else {
-        format!("{:#x}", fault.ipa)
-    };
-    let mut lines = vec![
-        format!(
-            "  last fault: {} of {address} by CPU {} at PC {:#x}",
-            kind_name(fault.kind),
-            fault.cpu,
-            fault.pc
-        ),
-        format!("    that address: {owner}"),
-        format!(
-            "    ESR_EL2 {:#x} ({}), FAR_EL2 {:#x}, SPSR_EL2 {:#x}",
-            fault.esr,
-            class_name(fault.esr),
-            fault.far,
-            fault.spsr
-        ),
-    ];
-    for (row, values) in fault.x.chunks(4).enumerate() {
-        let cells = values
-            .iter()
-            .enumerate()
-            .map(|(i, value)| format!("x{:<2} {value:016x}", row * 4 + i));
-        lines.push(format!("    {}", cells.collect::<Vec<_>>().join("  ")));
-    }
-    lines
-}
-
-fn fault_json(fault: &FaultRecord) -> Value {
-    if fault.kind == fault::NONE {
-        return Value::Null;
-    }
-    json!({
-        "kind": kind_name(fault.kind), "cpu": fault.cpu, "pc": fault.pc, "ipa": (fault.ipa != u64::MAX).then_some(fault.ipa),
-        "esr": fault.esr, "class": class_name(fault.esr), "far": fault.far, "spsr": fault.spsr, "x": fault.x,
-    })
-}
-
-/// Says what is at an address and whose it is. Cells see devices where they are, so a guest address names one.
-fn owner(context: &Context, info: &Info, address: u64) -> String {
-    let Ok(board) = Board::read(None) else {
-        return "unknown: the board's tree cannot be read".to_owned();
-    };
-    let ledger = context
-        .system(&board)
-        .ok()
-        .and_then(|system| live::ledger(info, &system, &context.store).ok());
-    let owner = match ledger.map(|ledger| ledger.owner(Hpa(address))) {
-        None => "unknown owner".to_owned(),
-        Some(Owner::Hypervisor) => return "the hypervisor's own memory".to_owned(),
-        Some(Owner::Pool) => return "memory for cells that no cell has".to_owned(),
-        Some(Owner::Absent) => return "beyond the physical address space".to_owned(),
-        Some(Owner::Gic) => "the interrupt controller".to_owned(),
-        Some(Owner::Cell(id)) => format!("owned by {}", live::cell_name(info, id.index() as u64)),
-    };
-    let here = Window {
-        base: address,
-        size: 1,
-    };
-    let is_here = |windows: &Vec<Window>| windows.iter().any(|window| window.overlaps(&here));
-    let node = board
-        .tree
-        .nodes()
-        .find(|node| windows(*node).is_ok_and(|windows| is_here(&windows)));
-    match node {
-        Some(node) => format!("{}, {owner}", node.path()),
-        None => format!("nothing in the board's tree, {owner}"),
     }
 }
 

@@ -17,7 +17,7 @@ fn said(output: &Output) -> String {
 
 #[test]
 fn without_the_module_everything_says_so() {
-    let every: [&[&str]; 11] = [
+    let every: [&[&str]; 13] = [
         &["enable"],
         &["disable"],
         &["status"],
@@ -29,6 +29,8 @@ fn without_the_module_everything_says_so() {
         &["cell", "list"],
         &["cell", "show", "rtos"],
         &["log"],
+        &["map"],
+        &["top", "--once"],
     ];
     for arguments in every {
         let output = bulkhead(arguments);
@@ -50,8 +52,7 @@ fn errors_are_json_where_json_is_wanted() {
 #[test]
 fn wrong_usage_is_two() {
     for arguments in [
-        &[][..],
-        &["frobnicate"],
+        &["frobnicate"][..],
         &["cell"],
         &["enable", "--memory", "lots"],
         &["cell", "start"],
@@ -135,4 +136,97 @@ fn a_good_cell_is_zero_and_json() {
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["name"], "rtos");
+}
+
+#[test]
+fn alone_it_says_what_can_be_done_next() {
+    let output = bulkhead(&[]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "The kernel module is not loaded.\n\nNext:\n  bulkhead doctor          find out what this machine lacks\n  \
+         modprobe bulkhead        load the kernel module\n  bulkhead run FILE IMAGE  do all of it at once\n  \
+         bulkhead help            all commands\n"
+    );
+}
+
+#[test]
+fn a_reader_that_has_gone_is_no_failure() {
+    use std::process::Stdio;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_bulkhead"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(
+        (output.status.code(), said(&output)),
+        (Some(0), String::new())
+    );
+}
+
+#[test]
+fn completions_and_man_pages_are_written() {
+    let folder = crate::support::folder();
+    let output = bulkhead(&["generate", folder.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let bash = std::fs::read_to_string(folder.join("completions/bulkhead.bash")).unwrap();
+    assert!(bash.contains("restart"));
+    let man = std::fs::read_to_string(folder.join("man/bulkhead-run.1")).unwrap();
+    assert!(man.contains("Ctrl\\-C"), "{man}");
+}
+
+#[test]
+fn a_cell_is_explained_written_and_its_tree_made() {
+    let (folder, board) = (crate::support::folder(), board("virt"));
+    let (file, tree) = (folder.join("new.dts"), folder.join("new.dtb"));
+    let (file, tree, board) = (
+        file.to_str().unwrap(),
+        tree.to_str().unwrap(),
+        board.to_str().unwrap(),
+    );
+    let new = [
+        "config",
+        "new",
+        "--name",
+        "plc",
+        "--cpus",
+        "/cpus/cpu@2",
+        "--memory",
+        "2M",
+        "--devices",
+        "serial1,/timer",
+        "--console",
+        "serial1",
+        "--board",
+        board,
+        "--output",
+        file,
+    ];
+    let output = bulkhead(&new);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let again = bulkhead(&new);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(said(&again).contains("exists already: remove it, or choose another name"));
+    let output = bulkhead(&["config", "explain", file, "--board", board]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    for wanted in [
+        "affinity 0x2",
+        "0x40000000-0x401fffff (2 MiB)",
+        "SPI 8 (INTID 40), level high",
+        "devices: \"serial1\" is /pl011@9040000, reg",
+    ] {
+        assert!(text.contains(wanted), "{text}");
+    }
+    let output = bulkhead(&["config", "dtb", file, "--board", board, "-o", tree]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(
+        std::fs::read(tree)
+            .unwrap()
+            .starts_with(&[0xd0, 0x0d, 0xfe, 0xed])
+    );
+    let json = bulkhead(&["--json", "config", "dtb", file, "--board", board]);
+    assert_eq!(json.status.code(), Some(1));
 }
