@@ -203,12 +203,21 @@ impl Device {
     pub fn info(&self) -> Result<Box<Info>, Error> {
         let mut bytes = vec![0; usize::try_from(INFO_SIZE).unwrap_or(size_of::<Info>())];
         self.read(0, &mut bytes)?;
-        // SAFETY: `INFO_SIZE` bytes were read, which `bulkhead_abi` asserts to be no fewer than `Info` has; it consists
-        // of integers and arrays of them, for which every value is valid.
-        Ok(Box::new(unsafe {
-            bytes.as_ptr().cast::<Info>().read_unaligned()
-        }))
+        info_of(&bytes)
+            .ok_or_else(|| Error::System(format!("{PATH}: the shared area is too short")))
     }
+}
+
+/// Takes bytes of the shared area's head for what they are; `None` when they are too few.
+pub fn info_of(bytes: &[u8]) -> Option<Box<Info>> {
+    if bytes.len() < size_of::<Info>() {
+        return None;
+    }
+    // SAFETY: there are as many bytes as `Info` has, which was checked above; it consists of integers and arrays of
+    // them, for which every value is valid, and may lie anywhere.
+    Some(Box::new(unsafe {
+        bytes.as_ptr().cast::<Info>().read_unaligned()
+    }))
 }
 
 fn span(bytes: &[u8]) -> (u64, u64) {

@@ -1,12 +1,18 @@
 //! What the running Linux shows in `/sys` and `/proc`: its CPUs, its memory, its command line.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use bulkhead_model::id::Mpidr;
+use rustix::fs::OFlags;
 
 use crate::tree::reg::Window;
 use crate::tree::{cells, number};
+
+/// More records than any kernel's log has.
+const LOG_LINES: u32 = 1 << 17;
 
 /// The root of the file system that Linux shows itself in.
 #[derive(Clone, Debug)]
@@ -48,6 +54,31 @@ impl Linux {
         fs::read(self.path(path))
             .map(|text| String::from_utf8_lossy(&text).trim().to_owned())
             .unwrap_or_default()
+    }
+
+    /// Returns what the kernel's log still has, as far as it may be read.
+    pub fn kernel_log(&self) -> String {
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        let mut options = File::options();
+        let Ok(mut log) = options
+            .read(true)
+            .custom_flags(flags)
+            .open(self.path("/dev/kmsg"))
+        else {
+            return String::new();
+        };
+        let (mut text, mut record) = (Vec::new(), [0; 8192]);
+        // A read gives one record, of a log that grows meanwhile.
+        for _ in 0..LOG_LINES {
+            match log.read(&mut record) {
+                Ok(0) => break,
+                Ok(size) => text.extend_from_slice(&record[..size]),
+                // The kernel has overwritten where we were.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+                Err(_) => break,
+            }
+        }
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     /// Tells whether a file is there.

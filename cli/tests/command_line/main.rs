@@ -9,4 +9,5 @@ mod parts;
 mod real_boards;
 mod resolve;
 mod support;
+mod views;
 mod wrong_cells;

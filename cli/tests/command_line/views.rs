@@ -1,0 +1,445 @@
+//! What is shown of a running machine: the map, faults and logs by name, rates, and what `doctor` finds.
+
+use bulkhead_abi::info::{CpuInfo, FaultRecord, Info, fault, state};
+use bulkhead_cli::board::Board;
+use bulkhead_cli::command::doctor::report;
+use bulkhead_cli::command::new::ask;
+use bulkhead_cli::command::overview::after;
+use bulkhead_cli::command::top::draw;
+use bulkhead_cli::device::info_of;
+use bulkhead_cli::fault::{Scene, sentence};
+use bulkhead_cli::finding::Weight;
+use bulkhead_cli::health;
+use bulkhead_cli::linux::Linux;
+use bulkhead_cli::log::Entry;
+use bulkhead_cli::log_names::Names;
+use bulkhead_cli::machine::Machine;
+use bulkhead_cli::map::Map;
+use bulkhead_cli::map_picture::draw as picture;
+use bulkhead_cli::offer::{Offer, Wish};
+use bulkhead_cli::store::Store;
+use bulkhead_cli::symbols::Symbols;
+use bulkhead_cli::top::Rates;
+use bulkhead_model::addr::{Gpa, Hpa, Region};
+use bulkhead_model::blob::{CellConfig, DeviceConfig, MemoryConfig, Name, Placement, SystemConfig};
+use bulkhead_model::id::{Mpidr, Spi};
+use bulkhead_model::ledger::Ledger;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+
+use crate::support::{board, folder};
+
+/// Virt with a hypervisor at its end and the cell 'rtos': CPU 3, 16 MiB and the second UART.
+fn machine() -> (Machine, SystemConfig) {
+    let board = Board::read(Some(&board("virt"))).unwrap();
+    let system = board.system(&board.ram().unwrap(), |_| true).unwrap();
+    let hv = Region::pages(Hpa(0x7b00_0000), 0x8_0000).unwrap();
+    let pool = Region::pages(Hpa(0x7b08_0000), 0x400_0000).unwrap();
+    let mut ledger = Ledger::new(&system, hv, Some(pool), 52).unwrap();
+    let memory = MemoryConfig {
+        gpa: Gpa(0x4000_0000),
+        placement: Placement::Pool,
+        size: 0x100_0000,
+    };
+    let uart = DeviceConfig {
+        gpa: Gpa(0x0904_0000),
+        hpa: Hpa(0x0904_0000),
+        size: 0x1000,
+    };
+    let claim = ledger
+        .prepare_create(
+            &CellConfig {
+                name: Name::new("rtos").unwrap(),
+                cpus: [Mpidr::from_bits(3)].into_iter().collect(),
+                memory: [memory].into_iter().collect(),
+                devices: [uart].into_iter().collect(),
+                spis: [Spi::new(40).unwrap()].into_iter().collect(),
+            },
+            |_| true,
+        )
+        .unwrap();
+    ledger.commit_create(claim);
+    (Machine { board, ledger }, system)
+}
+
+/// What EL2 shows of it.
+fn info() -> Box<Info> {
+    let mut info = info_of(&vec![0; size_of::<Info>()]).unwrap();
+    info.cpu_count = 4;
+    for (number, cpu) in info.cpus[..4].iter_mut().enumerate() {
+        cpu.mpidr = number as u64;
+    }
+    info.cpus[3].cell = 1;
+    info.cells[1].state = state::RUNNING;
+    info.cells[1].ram_size = 0x100_0000;
+    info.cells[1].name[..4].copy_from_slice(b"rtos");
+    info
+}
+
+#[test]
+fn the_map_says_who_has_what() {
+    let (machine, system) = machine();
+    let map = Map::of(&machine, &system);
+    let text = map.to_text();
+    assert_eq!(
+        text.lines().take(13).collect::<Vec<_>>().join("\n"),
+        MAP,
+        "{text}"
+    );
+    assert!(
+        text.contains("\n /pl011@9040000             0x09040000-0x09040fff  40          rtos"),
+        "{text}"
+    );
+    assert_eq!(
+        map.owners(),
+        [
+            "root",
+            "hypervisor",
+            "free for cells",
+            "rtos",
+            "all, filtered"
+        ]
+    );
+    assert_eq!(map.to_json()["cpus"][3]["owner"], "rtos");
+    let svg = picture(&map);
+    assert_eq!(svg.matches("<rect").count(), svg.matches("/>").count());
+    assert!(
+        svg.contains(">/pl011@9040000  0x09040000-0x09040fff</text>"),
+        "{svg}"
+    );
+}
+
+const MAP: &str = " CPU    AFFINITY  OWNER
+ cpu@0  0x0       root
+ cpu@1  0x1       root
+ cpu@2  0x2       root
+ cpu@3  0x3       rtos
+
+ MEMORY                 SIZE       OWNER
+ 0x40000000-0x7affffff  944 MiB    root
+ 0x7b000000-0x7b07ffff  512 KiB    hypervisor
+ 0x7b080000-0x7b1fffff  1536 KiB   free for cells
+ 0x7b200000-0x7c1fffff  16 MiB     rtos
+ 0x7c200000-0x7f07ffff  47616 KiB  free for cells
+ 0x7f080000-0x7fffffff  15872 KiB  root";
+
+#[test]
+fn places_have_names() {
+    let (machine, _) = machine();
+    let place = |address| machine.place(address);
+    assert_eq!(place(0x0900_0004), "pl011@9000000, owned by root");
+    assert_eq!(place(0x0904_0fff), "pl011@9040000, owned by rtos");
+    assert_eq!(place(0x7b00_0000), "the hypervisor's own memory");
+    assert_eq!(place(0x7f00_0000), "memory for cells that no cell has");
+    assert_eq!(place(0x0800_0000), "intc@8000000, the interrupt controller");
+    assert_eq!(
+        place(0x70_0000_0000),
+        "nothing in the board's tree, owned by root"
+    );
+    assert_eq!(place(u64::MAX), "beyond the physical address space");
+    assert_eq!(machine.cpu(Mpidr::from_bits(3)), "cpu@3");
+    assert_eq!(machine.cpu(Mpidr::from_bits(9)), "CPU 0x9");
+}
+
+#[test]
+fn a_fault_is_a_sentence() {
+    let (machine, _) = machine();
+    let symbols = Symbols::from_text("40000b20 40 main\n");
+    let said = |change: &dyn Fn(&mut FaultRecord)| {
+        let mut record = info().cells[1].fault;
+        (record.kind, record.ipa, record.pc) = (fault::WRITE, 0x0900_0004, 0x4000_0b3c);
+        record.esr = 0x24 << 26 | 1 << 24 | 2 << 22;
+        change(&mut record);
+        let scene = Scene {
+            cell: "rtos",
+            cpu: &machine.cpu(Mpidr::from_bits(3)),
+            place: &machine.place(record.ipa),
+            symbols: &symbols,
+        };
+        sentence(&record, &scene)
+    };
+    assert_eq!(
+        said(&|_| {}),
+        "cell rtos, cpu@3: write of 4 bytes to 0x09000004 (pl011@9000000, owned by root) at pc 0x40000b3c (main+0x1c)"
+    );
+    assert_eq!(
+        said(&|f| (f.kind, f.esr, f.pc) = (fault::READ, 0x24 << 26 | 1 << 24, 0x1000)),
+        "cell rtos, cpu@3: read of 1 byte from 0x09000004 (pl011@9000000, owned by root) at pc 0x00001000"
+    );
+    assert_eq!(
+        said(&|f| (f.kind, f.esr) = (fault::READ, 0x24 << 26)),
+        "cell rtos, cpu@3: read from 0x09000004 (pl011@9000000, owned by root) at pc 0x40000b3c (main+0x1c)"
+    );
+    assert_eq!(
+        said(&|f| (f.kind, f.esr, f.ipa) = (fault::UNHANDLED, 0x0e << 26, u64::MAX)),
+        "cell rtos, cpu@3: unhandled exception (illegal execution state) at pc 0x40000b3c (main+0x1c)"
+    );
+    assert_eq!(
+        said(&|f| (f.kind, f.ipa) = (fault::FETCH, 0x7b00_0000)),
+        "cell rtos, cpu@3: instruction fetch from 0x7b000000 (the hypervisor's own memory) at pc 0x40000b3c (main+0x1c)"
+    );
+}
+
+#[test]
+fn the_log_names_what_it_numbers() {
+    let (machine, _) = machine();
+    let (info, store) = (info(), Store::at(&folder()));
+    store
+        .put_symbols("rtos", &Symbols::from_text("40000b20 40 main\n"))
+        .unwrap();
+    let names = Names {
+        info: &info,
+        machine: Some(&machine),
+        store: &store,
+    };
+    let said = [
+        ("cell 1 destroyed", "cell 1 destroyed"),
+        ("cell 1 created", "cell rtos created"),
+        (
+            "cell 1: CPU 3 stopped: fault 2 at 0x9000004, pc 0x40000b3c",
+            "cell rtos, cpu@3: write to 0x09000004 (pl011@9000000, owned by root) at pc 0x40000b3c (main+0x1c); stopped",
+        ),
+        (
+            "cell 1: CPU 3 stopped: fault 5 at 0xffffffffffffffff, pc 0x10",
+            "cell rtos, cpu@3: unhandled exception at an unknown address at pc 0x00000010; stopped",
+        ),
+        (
+            "root: access (1) to 0x9040000 refused, pc 0xffff800080000000",
+            "root: read from 0x9040000 (pl011@9040000, owned by rtos) refused, at pc 0xffff800080000000",
+        ),
+        (
+            "cell 1: no such GIC register",
+            "cell rtos: no such GIC register",
+        ),
+        (
+            "cell 0: no such GIC register",
+            "cell 0: no such GIC register",
+        ),
+        ("cell 1: CPU x stopped", "cell 1: CPU x stopped"),
+        (
+            "cell 99999999999999999999 created",
+            "cell 99999999999999999999 created",
+        ),
+        ("enabled on 4 CPUs", "enabled on 4 CPUs"),
+    ];
+    let entry = |message: &str| Entry {
+        cpu: 0,
+        time: 0,
+        time_text: String::new(),
+        level: String::new(),
+        message: message.to_owned(),
+    };
+    let mut entries = said.map(|(message, _)| entry(message));
+    names.put(&mut entries);
+    for (entry, (_, wanted)) in entries.iter().zip(said) {
+        assert_eq!(entry.message, wanted);
+    }
+}
+
+#[test]
+fn rates_are_differences() {
+    let (before, mut after) = (info(), info());
+    let count = |cpu: &mut CpuInfo, cause: usize, n| cpu.exits[cause] = n;
+    count(&mut after.cpus[0], 0, 30);
+    count(&mut after.cpus[0], 9, 1);
+    count(&mut after.cpus[3], 2, 2000);
+    let rates = Rates::between(&before, &after, 2.0);
+    let text = rates.to_text();
+    assert_eq!(text, RATES, "{text}");
+    assert_eq!(rates.to_json(2.0)["cpus"][3]["by_cause"]["sgi"], 1000.0);
+    // Enabled anew in between.
+    assert_eq!(Rates::between(&after, &before, 0.0).cpus[3].rate, 0.0);
+    let mut terminal = Terminal::new(TestBackend::new(60, 14)).unwrap();
+    terminal.draw(|frame| draw(frame, &rates)).unwrap();
+    let shown = terminal.backend().to_string();
+    assert!(
+        shown.contains("rtos running    1 16 MiB    1000"),
+        "{shown}"
+    );
+    assert!(shown.contains("q: end"), "{shown}");
+}
+
+const RATES: &str = " CELL  STATE    CPUS     RAM  EXITS/S
+ root  running     3       -       16
+ rtos  running     1  16 MiB     1000
+
+ CPU  AFFINITY  CELL  EXITS  EXITS/S  HVC/S  SMC/S  SGI/S  GICD/S  GICR/S  SYSREG/S  RETRY/S  ABORT/S  KICK/S  OTHER/S
+ 0    0x0       root     31       16     15      0      0       0       0         0        0        0       0      0.5
+ 1    0x1       root      0        0      0      0      0       0       0         0        0        0       0        0
+ 2    0x2       root      0        0      0      0      0       0       0         0        0        0       0        0
+ 3    0x3       rtos   2000     1000      0      0   1000       0       0         0        0        0       0        0";
+
+#[test]
+fn what_can_be_done_next_depends_on_the_state() {
+    let mut cell = info().cells[1];
+    let mut next = |state| {
+        cell.state = state;
+        let steps = after("rtos", &cell).into_iter();
+        steps.map(|(command, _)| command).collect::<Vec<_>>()
+    };
+    assert_eq!(next(state::CREATED), ["bulkhead cell load rtos IMAGE"]);
+    assert_eq!(next(state::LOADED), ["bulkhead cell start rtos"]);
+    assert_eq!(next(state::RUNNING), ["bulkhead cell show rtos"]);
+    assert_eq!(
+        next(state::FAILED),
+        ["bulkhead cell show rtos", "bulkhead cell restart rtos"]
+    );
+    assert!(next(state::FENCED).is_empty());
+}
+
+#[test]
+fn every_obstacle_comes_with_its_remedy() {
+    let root = folder();
+    let write = |path: &str, text: &str| {
+        let path = root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    write(
+        "proc/cmdline",
+        "kvm-arm.mode=protected irqchip.gicv3_pseudo_nmi=1\n",
+    );
+    write(
+        "proc/meminfo",
+        "MemTotal: 1 kB\nMemAvailable:      2048 kB\n",
+    );
+    write("proc/sys/kernel/osrelease", "6.12.0\n");
+    write(
+        "sys/kernel/security/lockdown",
+        "none [integrity] confidentiality\n",
+    );
+    write(
+        "sys/devices/system/cpu/cpuidle/current_driver",
+        "psci_idle\n",
+    );
+    write(
+        "dev/kmsg",
+        "6,1,0,-;GICv3: GICD_CTLR.DS=0, SCR_EL3.FIQ=1\n6,2,0,-;CPU: All CPU(s) started at EL1\n",
+    );
+    let linux = Linux::at(&root);
+    let mut findings = health::linux(&linux);
+    findings.push(health::missing_module(&linux));
+    findings.push(health::started_at(&linux));
+    let found = report(&findings);
+    assert!(found.has_problem);
+    assert_eq!(found.text, SICK, "{}", found.text);
+    for finding in &findings {
+        assert!(
+            finding.weight == Weight::Good || !finding.remedy.is_empty(),
+            "{finding}"
+        );
+    }
+    assert_eq!(found.json[1]["remedy"], "boot with kvm-arm.mode=none");
+}
+
+const SICK: &str = "\
+note lockdown    the kernel takes signed modules only
+                 do: sign bulkhead.ko with a key that the machine trusts (mokutil --import KEY), or turn Secure Boot off
+FAIL KVM         pKVM (kvm-arm.mode=protected) holds EL2 for good
+                 do: boot with kvm-arm.mode=none
+FAIL pseudo-NMI  Linux masks interrupts by priority
+                 do: boot without irqchip.gicv3_pseudo_nmi=1
+note cpuidle     psci_idle: each deep sleep of a CPU of Linux's goes through the hypervisor to firmware
+                 do: where latency matters boot with cpuidle.off=1
+FAIL CPUs        Linux shows none with a device-tree node: it was not booted with a device tree
+                 do: boot with a device tree instead of ACPI
+note memory      only 2048 KiB can be had
+                 do: bulkhead enable --memory SIZE, with less than the usual 64M
+FAIL image       /lib/firmware/bulkhead.bin is missing
+                 do: install the hypervisor's image, target/dist/bulkhead.bin of the build, there
+note GIC states  two security states: firmware keeps the more urgent interrupts
+                 do: nothing, unless `bulkhead enable` says so
+FAIL module      it is not built for this kernel, 6.12.0
+                 do: in the folder loader-module: make && make modules_install && depmod, or add it to DKMS (dkms.conf is there)
+FAIL EL2         the kernel was started at EL1
+                 do: have firmware or boot loader start the kernel at EL2 (QEMU: -M virt,virtualization=on)";
+
+#[test]
+fn the_board_is_examined_too() {
+    let board = Board::read(Some(&board("virt"))).unwrap();
+    let text = report(&health::board(&board)).text;
+    assert_eq!(text, BOARD, "{text}");
+}
+
+const BOARD: &str = "\
+ok   GIC         version 3, /intc@8000000
+note ITS         /intc@8000000/its@8080000: message interrupts (LPIs) stay Linux's
+                 do: give cells devices with wired interrupts only
+ok   PSCI        called by smc
+note DMA         NOT isolated: the board has no SMMU; a device that does DMA reaches all memory
+                 do: give cells no device that does DMA and that they could misuse
+note caches      NOT isolated: shared caches are not coloured; cells see each other's timing
+note bandwidth   NOT isolated: memory bandwidth is not regulated; a busy cell slows the others
+note power       NOT isolated: clocks, resets, power domains and pins stay with Linux, which may change them under a cell's device
+                 do: keep drivers on Linux from turning off what a cell's device needs (boot with clk_ignore_unused pd_ignore_unused)";
+
+#[test]
+fn a_reservation_that_linux_uses_is_no_reservation() {
+    let reserved = |properties: &str| {
+        let path = folder().join("board.dts");
+        let source = std::fs::read_to_string(board("virt")).unwrap();
+        let node = format!(
+            "/ {{ reserved-memory {{ #address-cells = <2>; #size-cells = <2>; ranges; bulkhead@70000000 {{ \
+             compatible = \"bulkhead,memory\"; reg = <0 0x70000000 0 0x1000000>; {properties} }}; }}; }};"
+        );
+        std::fs::write(&path, format!("{source}\n{node}")).unwrap();
+        let board = Board::read(Some(&path)).unwrap();
+        let findings = health::board(&board);
+        let found = findings
+            .into_iter()
+            .find(|f| f.subject == "reservation")
+            .unwrap();
+        (found.weight, found.remedy)
+    };
+    assert_eq!(reserved("no-map;").0, Weight::Good);
+    let (weight, remedy) = reserved("");
+    assert_eq!(weight, Weight::Problem);
+    assert_eq!(
+        remedy,
+        "add the property `no-map;` to /reserved-memory/bulkhead@70000000, and boot again"
+    );
+    assert_eq!(reserved("no-map; reusable;").0, Weight::Problem);
+}
+
+#[test]
+fn questions_have_answers_that_need_no_thought() {
+    let board = Board::read(Some(&board("virt"))).unwrap();
+    let offer = Offer::of(&board).unwrap();
+    let asked = |answers: &str| {
+        let (mut wish, mut said) = (Wish::default(), Vec::new());
+        ask(&offer, &mut wish, &mut answers.as_bytes(), &mut said).unwrap();
+        (wish, String::from_utf8(said).unwrap())
+    };
+    let (wish, said) = asked("");
+    assert_eq!(wish, Wish::default());
+    assert!(said.starts_with("Name of the cell [cell]: "), "{said}");
+    assert!(
+        said.contains("  serial1: arm,pl011 at 0x9040000, interrupts 40\n"),
+        "{said}"
+    );
+    assert!(!said.contains("serial0"), "Linux prints on it: {said}");
+    let (wish, _) = asked(
+        "plc\n/cpus/cpu@2,/cpus/cpu@3\nmuch\n32M\nserial1 , /pl031@9010000\n\nfast \"now\"\n",
+    );
+    assert_eq!(wish.write(&offer), NEW);
+}
+
+const NEW: &str = "\
+// A cell for Bulkhead; board-configs/README.md has every property.
+/dts-v1/;
+/ {
+    compatible = \"bulkhead,cell\";
+    model = \"plc\";  // its name
+    // As many CPUs, any; or by path. The board has /cpus/cpu@1, /cpus/cpu@2, /cpus/cpu@3.
+    cpus = \"/cpus/cpu@2\", \"/cpus/cpu@3\";
+    // 32 MiB, in two cells: high and low half.
+    memory = <0x0 0x02000000>;
+    // Devices that the board has, by alias or path:
+    //   /pl061@9030000: arm,pl061 at 0x9030000, interrupts 39
+    //   /pl031@9010000: arm,pl031 at 0x9010000, interrupts 34
+    //   serial1: arm,pl011 at 0x9040000, interrupts 40
+    devices = \"serial1\", \"/pl031@9010000\";
+    console = \"serial1\";
+    bootargs = \"fast \\\"now\\\"\";
+};
+";
