@@ -322,6 +322,8 @@ pub enum Debug {
         #[arg(value_parser = number)]
         argument: u64,
     },
+    /// Meet a bug of bulkhead's own
+    Bug,
     /// Send start, stop or destroy to a cell, by id
     Command {
         /// `start`, `stop` or `destroy`

@@ -56,6 +56,7 @@ pub fn run(context: &Context, debug: Debug) -> Result<Report, Error> {
                 json!({ "id": id }),
             ))
         }
+        Debug::Bug => panic!("as was asked for"),
         Debug::EnableBlob { file, memory } => {
             let device = Device::open()?;
             enable::send(

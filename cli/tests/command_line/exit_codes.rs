@@ -230,3 +230,16 @@ fn a_cell_is_explained_written_and_its_tree_made() {
     let json = bulkhead(&["--json", "config", "dtb", file, "--board", board]);
     assert_eq!(json.status.code(), Some(1));
 }
+
+#[test]
+fn a_bug_is_one_line_to_be_reported() {
+    let output = bulkhead(&["debug", "bug"]);
+    assert_eq!(output.status.code(), Some(70));
+    let text = said(&output);
+    assert!(text.starts_with("bug in bulkhead 0."), "{text}");
+    assert!(
+        text.ends_with(": as was asked for; please report this line and the command\n"),
+        "{text}"
+    );
+    assert_eq!(text.lines().count(), 1);
+}
