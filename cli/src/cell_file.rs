@@ -3,7 +3,7 @@
 //! `board-configs/README.md` is the binding.
 
 use bulkhead_abi::MAX_CPUS;
-use bulkhead_model::blob::Name;
+use bulkhead_model::blob::{Delivery, Name};
 
 use crate::error::{ConfigError, Place};
 use crate::suggest::suggest;
@@ -16,7 +16,7 @@ pub const DEFAULT_GPA: u64 = 0x4000_0000;
 const MAX_NAMES: usize = 64;
 
 /// Properties of the root node.
-const KNOWN: [&str; 11] = [
+const KNOWN: [&str; 12] = [
     "compatible",
     "model",
     "cpus",
@@ -24,6 +24,7 @@ const KNOWN: [&str; 11] = [
     "memory-physical",
     "devices",
     "allow-dma",
+    "interrupts",
     "console",
     "bootargs",
     "#address-cells",
@@ -65,6 +66,8 @@ pub struct CellFile {
     pub devices: Vec<String>,
     /// Those of its devices that may do DMA.
     pub allow_dma: Vec<String>,
+    /// How it gets its interrupts.
+    pub delivery: Delivery,
     /// Path or alias of the device that it prints on.
     pub console: Option<String>,
     /// Passed on to its software.
@@ -116,6 +119,7 @@ impl CellFile {
         let name = reader.name()?;
         let (cpus, memory) = (reader.cpus()?, reader.memory()?);
         let (devices, allow_dma) = (reader.names("devices")?, reader.names("allow-dma")?);
+        let delivery = reader.delivery()?;
         let (console, bootargs) = (
             reader.one_string("console")?,
             reader.one_string("bootargs")?,
@@ -127,6 +131,7 @@ impl CellFile {
             memory,
             devices,
             allow_dma,
+            delivery,
             console,
             bootargs,
         })
@@ -246,6 +251,17 @@ impl<'t> Reader<'t> {
             return Err(self.place.wrong("memory-physical", reason));
         }
         Ok(words.chunks_exact(2).filter_map(number).collect())
+    }
+
+    fn delivery(&self) -> Result<Delivery, ConfigError> {
+        match self.one_string("interrupts")?.as_deref() {
+            None | Some("direct") => Ok(Delivery::Direct),
+            Some("listed") => Ok(Delivery::Listed),
+            Some(found) => {
+                let reason = format!("'{found}' is neither \"direct\" nor \"listed\"");
+                Err(self.place.wrong("interrupts", reason))
+            }
+        }
     }
 
     /// Returns the names in a property, none when it is not there.

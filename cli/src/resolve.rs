@@ -53,6 +53,7 @@ pub fn resolve<'t>(
         memory: ArrayVec::new(),
         devices: ArrayVec::new(),
         spis: ArrayVec::new(),
+        delivery: cell.delivery,
     };
     for memory in &cell.memory {
         let placement = memory

@@ -69,6 +69,8 @@ blob "a cell's name is" --set name=0x2f2e2e
 blob "is the name of the root cell" --set name=0x746f6f72
 blob "cell 1 has this name already" --set name=0x736f7472
 
+blob "malformed: 0x2 at" --set delivery=2
+
 echo "CPUs"
 blob "CPU 0x9 .* does not exist" --set cpus.0=9
 blob "malformed: 0xffffffffffffffff at" --set cpus.0=0xffffffffffffffff

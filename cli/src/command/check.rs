@@ -10,6 +10,7 @@ use bulkhead_model::ledger::Ledger;
 use bulkhead_model::refused::Refused;
 use serde_json::json;
 
+use super::show::delivery_name;
 use super::{Context, names_cell};
 use crate::board::Board;
 use crate::cell_file::CellFile;
@@ -175,6 +176,8 @@ fn report(cell: &CellFile, resolved: &Resolved<'_>, board: &Board, tree_size: us
             interrupts.join(", ")
         ));
     }
+    let delivery = delivery_name(config.delivery);
+    lines.push(format!("delivery of interrupts: {delivery}"));
     if resolved.console.is_some() && resolved.console == board.stdout() {
         lines.push("note: the console is the one that the board's tree gives to Linux (/chosen stdout-path)".to_owned());
     }
@@ -187,7 +190,7 @@ fn report(cell: &CellFile, resolved: &Resolved<'_>, board: &Board, tree_size: us
         "memory": cell.memory.iter().map(|m| json!({ "gpa": m.gpa, "size": m.size, "hpa": m.hpa })).collect::<Vec<_>>(),
         "devices": config.devices.iter().map(|d| json!({ "gpa": d.gpa.0, "hpa": d.hpa.0, "size": d.size })).collect::<Vec<_>>(),
         "warnings": resolved.warnings,
-        "spis": config.spis.iter().map(|spi| spi.intid()).collect::<Vec<_>>(),
+        "spis": config.spis.iter().map(|spi| spi.intid()).collect::<Vec<_>>(), "delivery": delivery,
     });
     Report::new(lines.join("\n"), json)
 }

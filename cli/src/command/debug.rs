@@ -146,7 +146,8 @@ fn change(
 
 /// Returns the index of a word of a cell's blob by its name; the layout is `model::blob`'s.
 fn word(config: &CellConfig, name: &str) -> Option<usize> {
-    let cpus = 3 + bulkhead_abi::NAME_SIZE / 8;
+    let delivery = 3 + bulkhead_abi::NAME_SIZE / 8;
+    let cpus = delivery + 1;
     let memory = cpus + 1 + config.cpus.len();
     let devices = memory + 1 + 4 * config.memory.len();
     let spis = devices + 1 + 3 * config.devices.len();
@@ -159,6 +160,7 @@ fn word(config: &CellConfig, name: &str) -> Option<usize> {
         ("version", None) => Some(1),
         ("length", None) => Some(2),
         ("name", None) => Some(3),
+        ("delivery", None) => Some(delivery),
         ("cpus", None) => Some(cpus),
         ("cpus", Some(n)) => Some(cpus + 1 + n),
         ("memory", None) => Some(memory),

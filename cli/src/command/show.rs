@@ -2,6 +2,7 @@
 
 use bulkhead_abi::MAX_CPUS;
 use bulkhead_abi::info::{CellInfo, CpuInfo, FaultRecord, Info, cpu_state, exit, fault};
+use bulkhead_model::blob::Delivery;
 use bulkhead_model::id::Mpidr;
 use serde_json::{Value, json};
 
@@ -20,7 +21,9 @@ use crate::report::{Bytes, Report, table};
 pub fn list() -> Result<Report, Error> {
     let info = live::read(&Device::open()?)?;
     let rows = live::cells(&info).map(|cell| row(&info, cell)).collect();
-    let header = ["ID", "NAME", "STATE", "CPUS", "RAM", "SPIS", "EXITS"];
+    let header = [
+        "ID", "NAME", "STATE", "CPUS", "RAM", "SPIS", "DELIVERY", "EXITS",
+    ];
     let json: Value = live::cells(&info)
         .map(|cell| summary(&info, cell))
         .collect();
@@ -49,6 +52,7 @@ fn row(info: &Info, cell: Cell<'_>) -> Vec<String> {
         } else {
             cell.info.spi_count.to_string()
         },
+        delivery(cell.info).to_owned(),
         exits(info, cell.id).to_string(),
     ]
 }
@@ -66,12 +70,19 @@ fn summary(info: &Info, cell: Cell<'_>) -> Value {
     })
 }
 
-fn delivery(cell: &CellInfo) -> &'static str {
-    if cell.delivery == 0 {
-        "direct"
-    } else {
-        "listed"
+/// The word of a cell's file for it.
+pub(super) fn delivery_name(delivery: Delivery) -> &'static str {
+    match delivery {
+        Delivery::Direct => "direct",
+        Delivery::Listed => "listed",
     }
+}
+
+fn delivery(cell: &CellInfo) -> &'static str {
+    delivery_name(match cell.delivery {
+        0 => Delivery::Direct,
+        _ => Delivery::Listed,
+    })
 }
 
 fn cpus(info: &Info, cell: usize) -> impl Iterator<Item = (usize, &CpuInfo)> {

@@ -21,7 +21,9 @@ use bulkhead_cli::store::Store;
 use bulkhead_cli::symbols::Symbols;
 use bulkhead_cli::top::Rates;
 use bulkhead_model::addr::{Gpa, Hpa, Region};
-use bulkhead_model::blob::{CellConfig, DeviceConfig, MemoryConfig, Name, Placement, SystemConfig};
+use bulkhead_model::blob::{
+    CellConfig, Delivery, DeviceConfig, MemoryConfig, Name, Placement, SystemConfig,
+};
 use bulkhead_model::id::{Mpidr, Spi};
 use bulkhead_model::ledger::Ledger;
 use ratatui::Terminal;
@@ -54,6 +56,7 @@ fn machine() -> (Machine, SystemConfig) {
                 memory: [memory].into_iter().collect(),
                 devices: [uart].into_iter().collect(),
                 spis: [Spi::new(40).unwrap()].into_iter().collect(),
+                delivery: Delivery::Direct,
             },
             |_| true,
         )

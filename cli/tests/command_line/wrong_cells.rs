@@ -109,6 +109,20 @@ fn the_good_cell_is_good() {
 }
 
 #[test]
+fn the_delivery_of_interrupts_is_told() {
+    for (change, wanted) in [
+        ("", "direct"),
+        ("interrupts = \"direct\"", "direct"),
+        ("interrupts = \"listed\"", "listed"),
+    ] {
+        assert_eq!(
+            verdict("virt", &good_but(change)).unwrap().json["delivery"],
+            wanted
+        );
+    }
+}
+
+#[test]
 fn a_node_below_the_root_is_refused() {
     let body = format!("{} sub {{ }};", good_but(""));
     let said = verdict("virt", &body).unwrap_err();

@@ -145,4 +145,6 @@ pub mod feature {
     pub const NO_4K_GRANULE: u64 = 5;
     /// Not GICv3: GICD_PIDR2.
     pub const NOT_GICV3: u64 = 6;
+    /// No maintenance interrupt, which listed delivery needs: PPIs that looked like it.
+    pub const NO_MAINTENANCE: u64 = 7;
 }

@@ -80,11 +80,13 @@ pub mod exit {
     pub const KICK: usize = 8;
     /// Anything else.
     pub const OTHER: usize = 9;
+    /// Interrupt of a cell with listed delivery.
+    pub const IRQ: usize = 10;
     /// How many causes.
-    pub const COUNT: usize = 10;
+    pub const COUNT: usize = 11;
     /// Names by index.
     pub const NAMES: [&str; COUNT] = [
-        "hvc", "smc", "sgi", "gicd", "gicr", "sysreg", "retry", "abort", "kick", "other",
+        "hvc", "smc", "sgi", "gicd", "gicr", "sysreg", "retry", "abort", "kick", "other", "irq",
     ];
 }
 

@@ -7,7 +7,7 @@ use arrayvec::ArrayVec;
 use bulkhead_abi::enter::MAILBOX_SIZE;
 use bulkhead_abi::{MAX_CPUS, PAGE_SIZE, code};
 use bulkhead_model::addr::{Gpa, Hpa, Region};
-use bulkhead_model::blob::{self, CellConfig};
+use bulkhead_model::blob::{self, CellConfig, Delivery};
 use bulkhead_model::cell::{Request as Event, State, next};
 use bulkhead_model::id::{CellId, Mpidr};
 use bulkhead_model::ledger::{Claim, Holding, Window};
@@ -19,7 +19,7 @@ use core::sync::atomic::Ordering;
 use crate::board::board;
 use crate::percpu::{PerCpu, Request};
 use crate::system::{self, System};
-use crate::{gate, gic, pages, power, stop, sysreg};
+use crate::{gate, gic, listed, pages, power, stop, sysreg};
 
 /// `CELL_CREATE`: returns the id.
 ///
@@ -30,6 +30,11 @@ pub fn create(system: &mut System, length: u64, caller: Mpidr) -> Result<u64, Re
         return Err(Refused::new(code::NOT_ENABLED, 0, 0));
     }
     let config = read_blob(length)?;
+    if config.delivery == Delivery::Listed
+        && let Some(cpu) = board().cpu_by_mpidr(caller)
+    {
+        listed::find_maintenance(cpu)?;
+    }
     let claim = system
         .ledger
         .prepare_create(&config, |cpu| board().cpu(cpu).is_some_and(is_off))?;
@@ -49,6 +54,7 @@ pub fn create(system: &mut System, length: u64, caller: Mpidr) -> Result<u64, Re
     let id = system.ledger.commit_create(claim);
     let slot = &mut system.cells[id.index()];
     slot.tables = Some(tables);
+    slot.delivery = config.delivery;
     slot.generation = slot.generation.wrapping_add(1);
     slot.fault = crate::info::NO_FAULT;
     system.advance(id, Event::Create)?;

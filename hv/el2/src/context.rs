@@ -12,6 +12,7 @@ use aarch64_cpu::registers::{
     SCTLR_EL1, SP_EL0, SP_EL1, SPSR_EL1, TCR_EL1, TPIDR_EL0, TPIDR_EL1, TPIDRRO_EL0, TTBR0_EL1,
     TTBR1_EL1, VBAR_EL1, VMPIDR_EL2, VTCR_EL2, VTTBR_EL2, Writeable,
 };
+use bulkhead_model::blob::Delivery;
 use bulkhead_model::id::CellId;
 
 use crate::percpu::{Cpu, Found, Frame};
@@ -163,7 +164,7 @@ pub fn set_traps_for_root(found: &Found, stage2: Stage2) {
 
 /// Sets the traps for another cell: besides root's also set/way cache operations and implementation-defined
 /// registers.
-fn set_traps_for_cell(number: usize, stage2: Stage2) {
+fn set_traps_for_cell(number: usize, delivery: Delivery, stage2: Stage2) {
     let bits = HCR_EL2::VM::SET
         + HCR_EL2::SWIO::SET
         + HCR_EL2::FMO::SET
@@ -174,7 +175,11 @@ fn set_traps_for_cell(number: usize, stage2: Stage2) {
         + HCR_EL2::TIDCP::SET
         + HCR_EL2::API::SET
         + HCR_EL2::APK::SET;
-    HCR_EL2.set(bits.value | HCR_TLOR_TERR);
+    let interrupts = match delivery {
+        Delivery::Direct => 0,
+        Delivery::Listed => HCR_EL2::IMO::SET.value,
+    };
+    HCR_EL2.set(bits.value | HCR_TLOR_TERR | interrupts);
     CPTR_EL2.set(CPTR_CELL);
     // The PMU and the debug registers are the cell's; profiling and trace buffers are nobody's.
     let (has_profiling, has_trace_buffer) = buffers();
@@ -198,7 +203,15 @@ fn set_common(stage2: Stage2) {
 }
 
 /// Prepares this CPU to run `entry` with `context` in x0 for `cell`, where it is CPU `number`.
-pub fn reset(cpu: &mut Cpu, cell: CellId, number: usize, stage2: Stage2, entry: u64, context: u64) {
+pub fn reset(
+    cpu: &mut Cpu,
+    cell: CellId,
+    number: usize,
+    delivery: Delivery,
+    stage2: Stage2,
+    entry: u64,
+    context: u64,
+) {
     reset_el1();
     reset_extensions(cpu.found);
     reset_timers();
@@ -207,7 +220,7 @@ pub fn reset(cpu: &mut Cpu, cell: CellId, number: usize, stage2: Stage2, entry: 
     if cell == CellId::ROOT {
         set_traps_for_root(cpu.found, stage2);
     } else {
-        set_traps_for_cell(number, stage2);
+        set_traps_for_cell(number, delivery, stage2);
     }
     // What root or EL2 wrote may be code; the cell starts with its caches off.
     sysreg::invalidate_instructions();

@@ -11,7 +11,7 @@ use bulkhead_model::trap::{Access, Syndrome, ipa_from};
 
 use crate::percpu::PerCpu;
 use crate::vgic::{self, Answer};
-use crate::{handle, info, registers};
+use crate::{handle, info, listed, registers};
 
 /// x0 to x18 and x30 of the guest, as vectors.S has stored them in this CPU's frame; the others are live.
 #[repr(C)]
@@ -24,6 +24,12 @@ const EC_HVC: u64 = 0x16;
 const EC_SMC: u64 = 0x17;
 const EC_SYSREG: u64 = 0x18;
 const EC_DATA_ABORT: u64 = 0x24;
+
+/// Serves an IRQ; from vectors.S. Says whether the guest may go on at once.
+#[unsafe(no_mangle)]
+extern "C" fn fast_irq(cpu: &'static PerCpu) -> bool {
+    listed::irq(cpu)
+}
 
 /// Serves a trap if it is a hot one; from vectors.S. Says when it is not: nothing was changed.
 #[unsafe(no_mangle)]
@@ -82,7 +88,7 @@ fn data_abort(cpu: &PerCpu, esr: u64, scratch: &mut Scratch) -> bool {
     let Some(register) = scratch.x.get_mut(usize::from(access.register)) else {
         return false;
     };
-    if SPSR_EL2.get() & handle::PSTATE_AARCH32 != 0 {
+    if SPSR_EL2.get() & handle::PSTATE_AARCH32 != 0 || listed::is_on() {
         return false;
     }
     let ipa = ipa_from(HPFAR_EL2.get(), FAR_EL2.get());

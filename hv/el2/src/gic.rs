@@ -6,6 +6,7 @@
 use aarch64_cpu::registers::{ICC_SRE_EL2, ICH_HCR_EL2, ICH_VMCR_EL2, Readable, Writeable};
 use bulkhead_abi::code::{self, feature};
 use bulkhead_model::addr::{Hpa, Region};
+use bulkhead_model::blob::Delivery;
 use bulkhead_model::id::{Mpidr, Spi, SpiSet};
 use bulkhead_model::refused::Refused;
 use bulkhead_model::vgic::kick::Kicks;
@@ -14,13 +15,14 @@ use core::sync::atomic::Ordering;
 use spin::mutex::SpinMutex;
 
 use crate::board::board;
-use crate::mmio;
 use crate::percpu::{Found, PerCpu};
 use crate::sysreg::{
     self, IccAp0r0, IccAp1r0, IccAp1r1, IccAp1r2, IccAp1r3, IccBpr0, IccBpr1, IccEoir0, IccIar0,
-    IccIgrpen0, IccIgrpen1, IccPmr,
+    IccIgrpen0, IccIgrpen1, IccPmr, IchAp0r0, IchAp0r1, IchAp0r2, IchAp0r3, IchAp1r0, IchAp1r1,
+    IchAp1r2, IchAp1r3, IchVtr,
 };
 use crate::sysreg::{IccCtlr, IccSgi0r, IccSgi1r};
+use crate::{listed, mmio};
 
 /// Held for each read-modify-write of a distributor register that several owners share.
 pub static DISTRIBUTOR: SpinMutex<()> = SpinMutex::new(());
@@ -48,7 +50,8 @@ const GICR_WAKER_CHILDREN_ASLEEP: u32 = 1 << 2;
 const GICR_TYPER: u64 = 0x8;
 const GICR_TYPER_VLPIS: u64 = 1 << 1;
 const GICR_TYPER_LAST: u64 = 1 << 4;
-const SGI_BASE: u64 = 0x1_0000;
+/// Offset of SGI_base, where a redistributor has its SGIs and PPIs.
+pub const SGI_BASE: u64 = 0x1_0000;
 const GICR_IGROUPR0: u64 = SGI_BASE + 0x80;
 const GICR_ISENABLER0: u64 = SGI_BASE + 0x100;
 const GICR_ICENABLER0: u64 = SGI_BASE + 0x180;
@@ -321,12 +324,22 @@ pub fn restore_interface(found: &Found) {
     sysreg::isb();
 }
 
-/// Resets this CPU's interface: nothing active, all masked but the kick.
-pub fn reset_interface(for_root: bool) {
+/// Whose this CPU's interface becomes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Interface {
+    /// Root's.
+    Root,
+    /// Another cell's, with this delivery.
+    Cell(Delivery),
+}
+
+/// Resets this CPU's interface: nothing active, all masked but the kick; or, with listed delivery, EL2's, and all open.
+pub fn reset_interface(cpu: &PerCpu, interface: Interface) {
+    let is_root = interface == Interface::Root;
     let kicks = &board().kicks;
     // A kick of Group 1 must find its group enabled even if the cell never comes to it; nothing else passes the mask.
-    IccIgrpen1::set((!for_root && !kicks.by_group0).into());
-    IccPmr::set(if for_root {
+    IccIgrpen1::set((!is_root && !kicks.by_group0).into());
+    IccPmr::set(if is_root {
         0xff
     } else {
         kicks.least_pmr.into()
@@ -340,8 +353,29 @@ pub fn reset_interface(for_root: bool) {
     }
     IccBpr1::set(0);
     ICH_VMCR_EL2.set(0);
-    ICH_HCR_EL2.set(if for_root { 0 } else { ICH_HCR_TC });
+    clear_virtual_priorities();
+    ICH_HCR_EL2.set(if is_root { 0 } else { ICH_HCR_TC });
+    if interface == Interface::Cell(Delivery::Listed) {
+        listed::start(cpu);
+    }
     sysreg::isb();
+}
+
+/// Both groups'; how many registers there are depends on the preemption bits (IHI 0069, `ICH_AP0R<n>_EL2`).
+fn clear_virtual_priorities() {
+    let preemption_bits = (IchVtr::get() >> 26 & 7) + 1;
+    IchAp0r0::set(0);
+    IchAp1r0::set(0);
+    if preemption_bits >= 6 {
+        IchAp0r1::set(0);
+        IchAp1r1::set(0);
+    }
+    if preemption_bits >= 7 {
+        IchAp0r2::set(0);
+        IchAp0r3::set(0);
+        IchAp1r2::set(0);
+        IchAp1r3::set(0);
+    }
 }
 
 /// Group 1's; how many registers there are depends on the priority bits (IHI 0069, `ICC_AP1R<n>_EL1`).
@@ -360,6 +394,9 @@ fn clear_active_priorities() {
 /// Leaves this CPU's interface with nothing enabled and no kick pending: it waits at EL2.
 pub fn quiet_interface(cpu: &PerCpu) {
     IccIgrpen1::set(0);
+    if listed::is_on() {
+        listed::clear();
+    }
     sysreg::isb();
     take_kick(cpu);
     gicr_write(cpu.gicr, GICR_ICPENDR0, 1 << KICK);

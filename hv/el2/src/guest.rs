@@ -13,7 +13,7 @@ unsafe extern "C" {
 pub enum Exit {
     /// A trap, call or abort.
     Synchronous,
-    /// Cannot happen with HCR_EL2.IMO = 0.
+    /// An interrupt of a cell with listed delivery.
     Irq,
     /// The kick.
     Fiq,

@@ -18,7 +18,7 @@ use bulkhead_model::trap::{
 use crate::guest::Exit;
 use crate::percpu::Cpu;
 use crate::vgic::{self, Answer};
-use crate::{gic, hypercall, info, power, registers, sysreg, system};
+use crate::{gic, hypercall, info, listed, power, registers, sysreg, system};
 
 /// Why a cell must stop.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +57,11 @@ pub fn exit(cpu: &mut Cpu, reason: Exit) -> Outcome {
             gic::take_kick(cpu.shared);
             Outcome::Resume // the run loop finds the request
         }
-        Exit::Irq | Exit::SystemError => {
+        Exit::Irq => {
+            listed::irq(cpu.shared);
+            Outcome::Resume // as above
+        }
+        Exit::SystemError => {
             info::count_exit(cpu.shared.id, exit::OTHER);
             Outcome::Resume
         }
@@ -144,7 +148,10 @@ fn data_abort(cpu: &mut Cpu, abort: DataAbort) -> Outcome {
                     .copied()
                     .unwrap_or(0);
                 let write = access.is_write.then(|| access.truncate(value));
-                if let Answer::Done(value) = vgic::access(cpu.shared, ipa, access.size, write) {
+                let answer = listed::with_all_physical(cpu.shared, || {
+                    vgic::access(cpu.shared, ipa, access.size, write)
+                });
+                if let Answer::Done(value) = answer {
                     if let (false, Some(x)) = (
                         access.is_write,
                         cpu.frame.x.get_mut(usize::from(access.register)),

@@ -10,6 +10,7 @@ use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use bulkhead_abi::info::cpu_state;
 use bulkhead_model::blob::CpuConfig;
 use bulkhead_model::id::{CellId, CpuId, Mpidr};
+use bulkhead_model::vgic::listed::Parked;
 use bulkhead_model::vgic::sgi::sgi_value;
 
 use crate::layout::{CPU_AREA_SIZE, CPU_STRUCT_OFFSET};
@@ -89,6 +90,8 @@ pub struct PerCpu {
     pub was_online: bool,
     /// GICR_CTLR.EnableLPIs was cleared for a cell and must be set again for root.
     pub lpis_were_on: AtomicBool,
+    /// Interrupts of a cell with listed delivery that are in no list register.
+    pub parked: Parked,
 }
 
 // SAFETY: `frame` and `found` are reached only through the one `Cpu`; the rest is atomic or never changes.
@@ -135,6 +138,7 @@ impl PerCpu {
             power: AtomicU8::new(0),
             was_online: config.online,
             lpis_were_on: AtomicBool::new(false),
+            parked: Parked::none(),
         }
     }
 

@@ -8,11 +8,10 @@ use bulkhead_model::id::{CellId, Spi};
 use bulkhead_model::trap::{Injection, Sysreg, SysregId};
 
 use crate::board::board;
-use crate::gate;
 use crate::handle::{self, Outcome};
 use crate::percpu::Cpu;
 use crate::sysreg::{IccCtlr, IccDir, IccPmr, IccRpr};
-use crate::{info, vgic};
+use crate::{gate, info, listed, vgic};
 
 const ICC_PMR: SysregId = SysregId::new(3, 0, 4, 6, 0);
 const ICC_DIR: SysregId = SysregId::new(3, 0, 12, 11, 1);
@@ -81,7 +80,10 @@ fn write(cpu: &Cpu, id: SysregId, value: u64) -> Option<u64> {
             ICH_VMCR_EL2.set(rest | (value & 0xff) << VPMR_SHIFT);
         }
         ICC_CTLR => IccCtlr::set(value & CTLR_EOIMODE),
-        ICC_DIR if owns(cpu, value & 0xff_ffff) => IccDir::set(value & 0xff_ffff),
+        ICC_DIR if owns(cpu, value & 0xff_ffff) => match u16::try_from(value & 0xff_ffff) {
+            Ok(intid) if listed::is_on() => listed::deactivate(cpu.shared, intid),
+            _ => IccDir::set(value & 0xff_ffff),
+        },
         // Another's interrupt, no Group 0 for guests; caches are coherent, and set/way never was a way to clean one
         // CPU's memory in a shared system (DDI 0487, "Data cache maintenance by set/way").
         ICC_DIR | ICC_SGI0R | ICC_ASGI1R | DC_ISW | DC_CSW | DC_CISW | ACTLR => {}

@@ -9,9 +9,12 @@ use bulkhead_model::id::CellId;
 use bulkhead_model::psci::CpuPower;
 use core::sync::atomic::Ordering;
 
+use crate::gic::Interface;
 use crate::handle::{self, Fault, Outcome};
 use crate::percpu::{Cpu, Request};
-use crate::{cells, context, firmware, gic, guest, life, power, stop, sysreg, system, vgic};
+use crate::{
+    cells, context, firmware, gic, guest, life, listed, power, stop, sysreg, system, vgic,
+};
 
 /// Never returns but to Linux, by leaving.
 pub fn run(mut cpu: Cpu) -> ! {
@@ -39,6 +42,7 @@ pub fn run(mut cpu: Cpu) -> ! {
             Outcome::Return(value) => cpu.frame.x[0] = value.cast_unsigned(),
             Outcome::Forward => firmware::forward(cpu.frame),
             Outcome::Standby => {
+                listed::before_sleep(cpu.shared);
                 sysreg::wfi();
                 cpu.frame.x[0] = 0;
             }
@@ -60,9 +64,10 @@ fn start(cpu: &mut Cpu) {
             return None;
         }
         let number = system.ledger.virtual_number(cpu.shared.id);
-        system.stage2(cell).map(|stage2| (number, stage2))
+        let delivery = system.cells[cell.index()].delivery;
+        system.stage2(cell).map(|stage2| (number, delivery, stage2))
     });
-    let Some((number, stage2)) = found else {
+    let Some((number, delivery, stage2)) = found else {
         return;
     };
     if cell != CellId::ROOT && number == 0 {
@@ -70,10 +75,14 @@ fn start(cpu: &mut Cpu) {
     }
     vgic::place_redistributor(cpu.shared, number);
     gic::prepare_redistributor(cpu.shared, cell == CellId::ROOT);
-    gic::reset_interface(cell == CellId::ROOT);
+    let interface = match cell {
+        CellId::ROOT => Interface::Root,
+        _ => Interface::Cell(delivery),
+    };
+    gic::reset_interface(cpu.shared, interface);
     let entry = cpu.shared.entry.load(Ordering::Relaxed);
     let argument = cpu.shared.context.load(Ordering::Relaxed);
-    context::reset(cpu, cell, number, stage2, entry, argument);
+    context::reset(cpu, cell, number, delivery, stage2, entry, argument);
     power::set(cpu.shared, CpuPower::On);
     cpu.shared.set_state(cpu_state::GUEST);
     // Whoever posts `Stop` from now on sees a guest to kick, or we see the request: state before request.

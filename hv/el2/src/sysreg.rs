@@ -72,6 +72,38 @@ registers! {
     IccAp1r2 = "s3_0_c12_c9_2" (set),
     /// Same (`ICC_AP1R3_EL1`), 7 bits.
     IccAp1r3 = "s3_0_c12_c9_3" (set),
+    /// Group 1 acknowledge (`ICC_IAR1_EL1`).
+    IccIar1 = "s3_0_c12_c12_0" (get),
+    /// Group 1 end of interrupt (`ICC_EOIR1_EL1`).
+    IccEoir1 = "s3_0_c12_c12_1" (set),
+    /// What the virtual interface has (`ICH_VTR_EL2`).
+    IchVtr = "s3_4_c12_c11_1" (get),
+    /// Which list registers are empty (`ICH_ELRSR_EL2`).
+    IchElrsr = "s3_4_c12_c11_5" (get),
+    /// List registers (`ICH_LR<n>_EL2`); those of a number that `ICH_VTR_EL2` has.
+    IchLr0 = "s3_4_c12_c12_0" (get set),
+    /// Same.
+    IchLr1 = "s3_4_c12_c12_1" (get set),
+    /// Same.
+    IchLr2 = "s3_4_c12_c12_2" (get set),
+    /// Same.
+    IchLr3 = "s3_4_c12_c12_3" (get set),
+    /// Virtual active priorities, group 0 (`ICH_AP0R0_EL2`).
+    IchAp0r0 = "s3_4_c12_c8_0" (set),
+    /// Same, group 1 (`ICH_AP1R0_EL2`).
+    IchAp1r0 = "s3_4_c12_c9_0" (set),
+    /// Same, 6 bits of priority or more (`ICH_AP0R1_EL2`).
+    IchAp0r1 = "s3_4_c12_c8_1" (set),
+    /// Same (`ICH_AP1R1_EL2`).
+    IchAp1r1 = "s3_4_c12_c9_1" (set),
+    /// Same, 7 bits (`ICH_AP0R2_EL2`).
+    IchAp0r2 = "s3_4_c12_c8_2" (set),
+    /// Same (`ICH_AP0R3_EL2`).
+    IchAp0r3 = "s3_4_c12_c8_3" (set),
+    /// Same (`ICH_AP1R2_EL2`).
+    IchAp1r2 = "s3_4_c12_c9_2" (set),
+    /// Same (`ICH_AP1R3_EL2`).
+    IchAp1r3 = "s3_4_c12_c9_3" (set),
     /// SVE vector length (`ZCR_EL2`).
     ZcrEl2 = "s3_4_c1_c2_0" (get set),
     /// Extended configuration (`HCRX_EL2`).

@@ -5,7 +5,7 @@
 use bulkhead_abi::info::{CellInfo, FaultRecord, cpu_state, fault};
 use bulkhead_abi::{MAX_CELLS, NAME_SIZE, code};
 use bulkhead_model::addr::{Gpa, Hpa, Region};
-use bulkhead_model::blob::SystemConfig;
+use bulkhead_model::blob::{Delivery, SystemConfig};
 use bulkhead_model::cell::{Request as Event, State, next};
 use bulkhead_model::id::CellId;
 use bulkhead_model::ledger::Ledger;
@@ -35,6 +35,8 @@ pub struct Cell {
     pub tables: Option<Tables>,
     /// Pages of the start-level table.
     pub root_pages: usize,
+    /// How it gets its interrupts.
+    pub delivery: Delivery,
     /// First instruction.
     pub entry: u64,
     /// x0 there.
@@ -58,6 +60,7 @@ impl Cell {
         state: State::Free,
         tables: None,
         root_pages: 0,
+        delivery: Delivery::Direct,
         entry: 0,
         argument: 0,
         is_scrubbed: false,
@@ -327,7 +330,7 @@ impl System {
             hpa: 0,
             ram_size: 0,
             spi_count: 0,
-            delivery: 0,
+            delivery: cell.delivery as u32,
             fault: cell.fault,
         };
         let Some(holding) = self.ledger.cell(id) else {

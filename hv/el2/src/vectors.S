@@ -92,20 +92,26 @@ header:
     mov     x1, x0
     mrs     x0, tpidr_el2
     tbnz    w1, #0, served          // a bool
-    str     x19, [x0, #152]         // the long way: the others too
-    kept    stp
     mov     x1, #0                  // kind: synchronous
+long_way:
+    str     x19, [x0, #152]         // the others too
+    kept    stp
     b       back_to_caller
 
-    exit    9, 1                    // IRQ
-served:
-    scratch ldp
-    ldr     x18, [x0, #144]
-    ldr     x30, [x0, #240]
-    ldp     x0, x1, [x0]
-    eret
-    dsb     nsh                     // no speculation past the exception return
-    isb
+    vector  9                       // IRQ: the same with another function
+    stp     x0, x1, [sp, #-16]!
+    mrs     x0, tpidr_el2
+    scratch stp
+    ldp     x2, x3, [sp], #16
+    str     x18, [x0, #144]
+    str     x30, [x0, #240]
+    stp     x2, x3, [x0]
+    bl      fast_irq
+    mov     x1, x0
+    mrs     x0, tpidr_el2
+    tbnz    w1, #0, served
+    mov     x1, #1                  // kind: IRQ
+    b       long_way
 
     exit    10, 2                   // FIQ
 // [sp] = the guest's x0, x1; x1 = kind
@@ -127,6 +133,15 @@ back_to_caller:
     ret
 
     exit    11, 3                   // SError
+served:                             // x0 = this CPU's struct
+    scratch ldp
+    ldr     x18, [x0, #144]
+    ldr     x30, [x0, #240]
+    ldp     x0, x1, [x0]
+    eret
+    dsb     nsh                     // no speculation past the exception return
+    isb
+
     exit    12, 0                   // lower EL, AArch32
     exit    13, 1
     exit    14, 2

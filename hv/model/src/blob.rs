@@ -39,6 +39,7 @@ pub const MAX_SIZE: usize = {
     let system = 3 + 3 + (1 + 2 * MAX_GICRS) + (1 + 2 * MAX_CPUS) + (1 + 2 * MAX_RAM);
     let cell = 3
         + NAME_WORDS
+        + 1
         + (1 + MAX_CPUS)
         + (1 + 4 * MAX_MEMORY)
         + (1 + 3 * MAX_DEVICES)
@@ -241,6 +242,16 @@ pub struct DeviceConfig {
     pub size: u64,
 }
 
+/// How a cell gets its interrupts.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Delivery {
+    /// By the physical CPU interface, without an exit.
+    #[default]
+    Direct,
+    /// By list registers: one exit an interrupt, and a CPU interface that is all the cell's own.
+    Listed,
+}
+
 /// What a cell asks for.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CellConfig {
@@ -254,6 +265,8 @@ pub struct CellConfig {
     pub devices: ArrayVec<DeviceConfig, MAX_DEVICES>,
     /// Its interrupts.
     pub spis: ArrayVec<Spi, MAX_SPIS>,
+    /// How it gets them.
+    pub delivery: Delivery,
 }
 
 impl CellConfig {
@@ -264,6 +277,7 @@ impl CellConfig {
     pub fn encode(&self, out: &mut [u8]) -> Result<usize, Refused> {
         let mut w = Writer::new(out, CELL_MAGIC);
         w.name(&self.name);
+        w.word(self.delivery as u64);
         w.list(&self.cpus, |w, mpidr| w.word(mpidr.get()));
         w.list(&self.memory, |w, memory| {
             let (is_fixed, hpa) = match memory.placement {
@@ -289,6 +303,10 @@ impl CellConfig {
         let mut r = Reader::new(bytes, CELL_MAGIC);
         let config = Self {
             name: r.name(),
+            delivery: match r.flag() {
+                false => Delivery::Direct,
+                true => Delivery::Listed,
+            },
             cpus: r.list(Reader::mpidr),
             memory: r.list(memory),
             devices: r.list(device),

@@ -347,6 +347,9 @@ fn fmt_feature(number: u64, found: u64, f: &mut fmt::Formatter<'_>) -> fmt::Resu
                 "the CPU has no 4 KiB pages at EL2 or in stage 2 (ID_AA64MMFR0_EL1 is {found:#x})"
             )
         }
+        feature::NO_MAINTENANCE => f.write_str(
+            "the interrupt controller has no maintenance interrupt, which interrupts = \"listed\" needs",
+        ),
         feature::NOT_GICV3 => write!(
             f,
             "the interrupt controller is no GICv3 (GICD_PIDR2 is {found:#x})"

@@ -6,6 +6,7 @@
 mod access;
 pub mod distributor;
 pub mod kick;
+pub mod listed;
 pub mod redistributor;
 pub mod route;
 pub mod sgi;

@@ -37,4 +37,14 @@ impl Kicks {
             },
         }
     }
+
+    /// The physical priority mask that only lets through what is more urgent than `priority`, as the distributor has it.
+    #[must_use]
+    pub const fn mask(&self, priority: u8) -> u8 {
+        if self.least_pmr == MOST_URGENT || priority == u8::MAX {
+            priority
+        } else {
+            0x80 | priority >> 1
+        }
+    }
 }

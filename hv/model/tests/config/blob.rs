@@ -5,8 +5,8 @@ use arrayvec::ArrayVec;
 use bulkhead_abi::{ABI_VERSION, MAX_CPUS, code};
 use bulkhead_model::addr::{Gpa, Hpa, Region};
 use bulkhead_model::blob::{
-    CellConfig, Conduit, CpuConfig, DeviceConfig, MAX_DEVICES, MAX_GICRS, MAX_MEMORY, MAX_RAM,
-    MAX_SIZE, MAX_SPIS, MemoryConfig, Name, Placement, SystemConfig,
+    CellConfig, Conduit, CpuConfig, Delivery, DeviceConfig, MAX_DEVICES, MAX_GICRS, MAX_MEMORY,
+    MAX_RAM, MAX_SIZE, MAX_SPIS, MemoryConfig, Name, Placement, SystemConfig,
 };
 use bulkhead_model::id::{Mpidr, Spi};
 use bulkhead_model::refused::Refused;
@@ -92,13 +92,15 @@ fn cells() -> impl Strategy<Value = CellConfig> {
         list::<_, MAX_MEMORY>(memory),
         list::<_, MAX_DEVICES>(devices),
         list::<_, MAX_SPIS>(spis),
+        prop_oneof![Just(Delivery::Direct), Just(Delivery::Listed)],
     )
-        .prop_map(|(name, cpus, memory, devices, spis)| CellConfig {
+        .prop_map(|(name, cpus, memory, devices, spis, delivery)| CellConfig {
             name: Name::new(&name).expect("a good name"),
             cpus,
             memory,
             devices,
             spis,
+            delivery,
         })
 }
 
@@ -246,9 +248,9 @@ fn what_follows_the_last_entry_is_refused() {
 
 #[test]
 fn counts_beyond_the_limits_are_refused() {
-    assert_eq!(cell_refused(7, 33), Refused::new(code::TOO_MANY, 33, 32));
+    assert_eq!(cell_refused(8, 33), Refused::new(code::TOO_MANY, 33, 32));
     assert_eq!(
-        cell_refused(7, u64::MAX),
+        cell_refused(8, u64::MAX),
         Refused::new(code::TOO_MANY, u64::MAX, 32)
     );
     assert_eq!(system_refused(6, 9), Refused::new(code::TOO_MANY, 9, 8));
@@ -256,14 +258,15 @@ fn counts_beyond_the_limits_are_refused() {
 
 #[test]
 fn bad_words_are_refused_by_their_place() {
+    assert_eq!(cell_refused(7, 2), Refused::new(code::BAD_CONTENT, 56, 2));
     assert_eq!(
-        cell_refused(8, 1 << 24),
-        Refused::new(code::BAD_CONTENT, 64, 1 << 24)
+        cell_refused(9, 1 << 24),
+        Refused::new(code::BAD_CONTENT, 72, 1 << 24)
     );
-    assert_eq!(cell_refused(11, 2), Refused::new(code::BAD_CONTENT, 88, 2));
+    assert_eq!(cell_refused(12, 2), Refused::new(code::BAD_CONTENT, 96, 2));
     assert_eq!(
-        cell_refused(12, 0x1000),
-        Refused::new(code::BAD_CONTENT, 96, 0x1000)
+        cell_refused(13, 0x1000),
+        Refused::new(code::BAD_CONTENT, 104, 0x1000)
     );
     assert_eq!(system_refused(5, 3), Refused::new(code::BAD_CONTENT, 40, 3));
     assert_eq!(
@@ -274,17 +277,17 @@ fn bad_words_are_refused_by_their_place() {
 
 #[test]
 fn bad_regions_are_refused() {
-    assert_eq!(cell_refused(13, 0), Refused::new(code::EMPTY, 0, 0));
+    assert_eq!(cell_refused(14, 0), Refused::new(code::EMPTY, 0, 0));
     assert_eq!(
-        cell_refused(13, 0x1001),
+        cell_refused(14, 0x1001),
         Refused::new(code::UNALIGNED, 0, 0x1001)
     );
     assert_eq!(
-        cell_refused(10, 8),
+        cell_refused(11, 8),
         Refused::new(code::UNALIGNED, 8, 16 << 20)
     );
     assert_eq!(
-        cell_refused(10, u64::MAX - 0xfff),
+        cell_refused(11, u64::MAX - 0xfff),
         Refused::new(code::WRAPS, u64::MAX - 0xfff, 16 << 20)
     );
     assert_eq!(

@@ -4,7 +4,8 @@
 
 use bulkhead_model::addr::{Gpa, Hpa, Region};
 use bulkhead_model::blob::{
-    CellConfig, Conduit, CpuConfig, DeviceConfig, MemoryConfig, Name, Placement, SystemConfig,
+    CellConfig, Conduit, CpuConfig, Delivery, DeviceConfig, MemoryConfig, Name, Placement,
+    SystemConfig,
 };
 use bulkhead_model::id::{Mpidr, Spi};
 use bulkhead_model::ledger::Ledger;
@@ -65,6 +66,7 @@ pub fn cell(name: &str) -> CellConfig {
         memory: [memory(0, Placement::Pool, 16 * MIB)].into_iter().collect(),
         devices: [device(UART, UART, PAGE)].into_iter().collect(),
         spis: [spi(40)].into_iter().collect(),
+        delivery: Delivery::Direct,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bulkhead_model::addr::{Gpa, Hpa};
 use bulkhead_model::blob::{
-    CellConfig, CpuConfig, DeviceConfig, MemoryConfig, Name, Placement, SystemConfig,
+    CellConfig, CpuConfig, Delivery, DeviceConfig, MemoryConfig, Name, Placement, SystemConfig,
 };
 use bulkhead_model::id::{CellId, CpuId, Mpidr, Spi};
 use bulkhead_model::ledger::{Ledger, Owner};
@@ -264,6 +264,7 @@ fn cell(
         memory: memory.iter().copied().collect(),
         devices: devices.iter().copied().collect(),
         spis: spis.iter().copied().collect(),
+        delivery: Delivery::Direct,
     }
 }
 

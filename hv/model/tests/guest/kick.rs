@@ -59,3 +59,21 @@ fn the_least_mask_stops_every_guests_interrupt_and_no_kick() {
         }
     }
 }
+
+#[test]
+fn a_mask_lets_through_what_is_more_urgent() {
+    for (ctlr, reaches_group0) in machines() {
+        let is_strange = ctlr & DS != 0 && !reaches_group0;
+        let kicks = Kicks::new(ctlr, reaches_group0);
+        let levels = || (0..=0xf0).step_by(16);
+        for (one, other) in levels().flat_map(|one| levels().map(move |other| (one, other))) {
+            let mask = mask(reaches_group0, kicks.mask(other));
+            let passes = priority(ctlr, one) < mask;
+            assert!(
+                is_strange || passes == (one < other),
+                "{ctlr:#x}, {one:#x}, {other:#x}"
+            );
+        }
+        assert_eq!(kicks.mask(u8::MAX), u8::MAX);
+    }
+}

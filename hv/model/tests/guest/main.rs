@@ -9,4 +9,5 @@ mod smccc;
 mod table_memory;
 mod trap;
 mod vgic_distributor;
+mod vgic_listed;
 mod vgic_redistributor;
