@@ -3,6 +3,7 @@
 //! The words of `/chosen`, `bootargs` say what it does, one after the other. It announces each on its console and says
 //! what came of it, if it still can:
 //! `read=ADDR`, `write=ADDR`, `exec=ADDR`: touches that address; `spin`, `wfi`: masks everything and spins or sleeps;
+//! `pmr`, `deaf`, `active`: masks by ICC_PMR_EL1, turns group 1 off, marks the highest priorities as active, before what follows;
 //! `vector-loop`: gets stuck in its own exception vector; `off`, `reset`: asks PSCI for it; `cpu-on`: asks for CPUs that
 //! are not its own; `smc`: makes up calls; `sgi-all`: sends SGIs to everyone; `gic`: takes everyone's interrupts;
 //! `unaligned`: loads and stores of the interrupt controller that cannot be decoded.
@@ -14,7 +15,7 @@ mod interrupts;
 mod memory;
 
 use inmate_rt::attempt;
-use inmate_rt::{Hvc, Tree, cpu, entry, println, psci};
+use inmate_rt::{Hvc, Tree, cpu, entry, icc, println, psci};
 
 entry!(main);
 
@@ -38,6 +39,10 @@ fn obey(tree: &Tree, word: &str) {
         "unaligned" => memory::undecodable(tree),
         "spin" => attempt::spin(),
         "wfi" => attempt::sleep(),
+        "pmr" => icc::Pmr::set(0),
+        "deaf" => icc::Igrpen1::set(0),
+        // Of either half, as non-secure software sees it.
+        "active" => icc::Ap1r0::set(0x1_0001),
         "vector-loop" => attempt::loop_in_vector(),
         "off" => println!("bad: off: answered {:?}", psci::system_off::<Hvc>()),
         "reset" => println!("bad: reset: answered {:?}", psci::system_reset::<Hvc>()),

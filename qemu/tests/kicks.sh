@@ -1,0 +1,66 @@
+#!/bin/sh
+# Cells that spin, sleep, mask by DAIF or by priority, or loop in their vectors come each of many times that they are told to stop, on
+# machines with one security state and with two; and 20 lives of a cell leave nothing behind.
+# run: --timeout 300
+# run: --machine versal --timeout 300
+. /usr/lib/scenario.sh
+rounds=4
+states=$(field security_states)
+last=$(($(nproc) - 1))
+echo "$states security states"
+says "(one|two) security state" bulkhead status
+says "(one|two) security state" bulkhead doctor
+
+# kicks: of the CPU that cells get.
+kicks() {
+    bulkhead cell stats bad --json | tr -d ' \n' | sed -n 's/.*"kick":\([0-9]*\).*/\1/p'
+}
+
+# comes WORDS: a cell that obeys them is stopped in each round, without a fault and without being waited for.
+comes() {
+    local round=0 before last_word=${1##* }
+    echo "'$1'"
+    sed "s/bootargs = .*/bootargs = \"$1\";/" $cells/bad.dts > /tmp/bad.dts
+    create /tmp/bad.dts
+    bulkhead cell load bad $inmates/bad.elf > /dev/null
+    before=$(kicks)
+    while [ $round -lt $rounds ]; do
+        round=$((round + 1))
+        bulkhead cell start bad > /dev/null
+        uart1-wait 20 "^bad: $last_word\$" > /dev/null
+        bulkhead cell stop bad > /dev/null || fail "round $round: stop"
+        is "the state after round $round" "$(state bad)" stopped
+    done
+    [ "$(kicks)" -ge $((before + rounds)) ] || fail "$(kicks) kicks, $before before"
+    bulkhead cell destroy bad > /dev/null
+    online "0-$last"
+}
+
+# With nothing more to do it sleeps, its interrupts open.
+for words in spin wfi nothing pmr "pmr spin" "pmr wfi" "deaf spin" "active spin"; do
+    comes "$words"
+done
+[ "$states" != 1 ] || comes "deaf wfi"
+[ "$states" != 1 ] || comes vector-loop
+
+bulkhead log | grep -E "fenced|fault" && fail "a cell did not come"
+# On virt lifecycle sees to that.
+[ "$states" != 1 ] || exit 0
+echo "20 lives"
+pages=$(field hv_pages_free)
+pool=$(field pool_free)
+number=0
+while [ $number -lt 20 ]; do
+    number=$((number + 1))
+    create $cells/rtos.dts
+    bulkhead cell load rtos $inmates/rtos.elf > /dev/null
+    bulkhead cell start rtos > /dev/null
+    [ $((number % 10)) != 0 ] || rtos_reports
+    bulkhead cell stop rtos > /dev/null
+    bulkhead cell destroy rtos > /dev/null
+done
+is "the hypervisor's free pages" "$(field hv_pages_free)" "$pages"
+is "free memory for cells" "$(field pool_free)" "$pool"
+online "0-$last"
+bulkhead disable
+online "0-$last"
