@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::finding::{Finding, Weight, good, note, problem};
 use crate::health;
 use crate::linux::Linux;
+use crate::live;
 use crate::report::{Bytes, Report};
 
 /// Examines this machine, or only a board's tree.
@@ -56,8 +57,9 @@ pub fn report(findings: &[Finding]) -> Report {
 }
 
 fn module(linux: &Linux) -> Vec<Finding> {
-    let status = match Device::open().and_then(|device| device.status()) {
-        Ok(status) => status,
+    let opened = Device::open().and_then(|device| device.status().map(|status| (device, status)));
+    let (device, status) = match opened {
+        Ok(opened) => opened,
         Err(Error::NoModule) => {
             return vec![health::missing_module(linux), health::started_at(linux)];
         }
@@ -99,5 +101,17 @@ fn module(linux: &Linux) -> Vec<Finding> {
             ),
         ),
     };
-    vec![good("module", enabled), el2, reserved]
+    let mut findings = vec![good("module", enabled), el2, reserved];
+    if let (true, Ok(info)) = (status.enabled != 0, live::read(&device)) {
+        let states = super::enable::security_states(&info);
+        findings.push(match info.security_states {
+            1 => good("interrupts", states),
+            _ => note(
+                "interrupts",
+                states,
+                "what leads there: hv/README.md, \"Known weaknesses\"",
+            ),
+        });
+    }
+    findings
 }

@@ -2,7 +2,7 @@
 
 use bulkhead_abi::PAGE_SIZE;
 use bulkhead_abi::code;
-use bulkhead_abi::info::Info;
+use bulkhead_abi::info::{Info, state};
 use bulkhead_abi::ioctl::{Enable, Status};
 use bulkhead_model::blob::{MAX_SIZE, SystemConfig};
 use serde_json::json;
@@ -168,7 +168,13 @@ pub(super) fn off(context: &Context) -> Result<(), Error> {
 fn cell_names(info: &Info) -> String {
     let names: Vec<String> = live::cells(info)
         .skip(1)
-        .map(|cell| live::text(&cell.info.name))
+        .map(|cell| match cell.info.state {
+            state::FENCED => format!(
+                "{} (fenced: it cannot be destroyed, and Bulkhead stays until a reboot)",
+                live::text(&cell.info.name)
+            ),
+            _ => live::text(&cell.info.name),
+        })
         .collect();
     names.join(", ")
 }
@@ -213,17 +219,29 @@ pub fn status() -> Result<Report, Error> {
         info.pool_base,
         Bytes(info.pool_free)
     );
+    text = format!("{text}\ninterrupt controller: {}", security_states(&info));
     if let Some(panic) = panic_text(&info) {
         text = format!("{text}\n{panic}");
     }
     let json = json!({
         "enabled": true, "cpus": info.cpu_count, "cells": cells, "memory": memory(&info),
+        "security_states": info.security_states,
         "build_id": format!("{:#018x}", info.build_id), "panic": panic_text(&info),
     });
     Ok(Report {
         has_problem: info.panic.count != 0,
         ..Report::new(text, json)
     })
+}
+
+/// Says what the interrupt controller's security states mean for cells.
+pub fn security_states(info: &Info) -> &'static str {
+    match info.security_states {
+        1 => "one security state",
+        _ => {
+            "two security states: a hostile cell can make its CPU deaf; it is then fenced, until a reboot"
+        }
+    }
 }
 
 fn panic_text(info: &Info) -> Option<String> {
