@@ -139,7 +139,7 @@ pub fn ledger(info: &Info, system: &SystemConfig, store: &Store) -> Result<Ledge
             continue;
         };
         let claim = ledger.prepare_create(&config, |_| true)?;
-        ledger.commit_create(claim);
+        ledger.commit_create(&claim);
     }
     Ok(ledger)
 }

@@ -106,7 +106,7 @@ pub fn empty_ledger(board: &Board, system: &SystemConfig) -> Result<Option<Ledge
 fn claim(ledger: &mut Ledger, cell: &CellFile, resolved: &Resolved<'_>) -> Result<(), Error> {
     match ledger.prepare_create(&resolved.config, |_| true) {
         Ok(claim) => {
-            ledger.commit_create(claim);
+            ledger.commit_create(&claim);
             Ok(())
         }
         Err(refused) => {

@@ -1,8 +1,8 @@
 //! How the module enters the image: header, memory layout, and the calls made with the MMU off.
 //!
 //! The hypervisor's memory, `hv_base .. hv_base + hv_size`, from low to high addresses:
-//! image and bss, EL2's own pages (stacks, tables), shared read-only area (info pages, then one log ring
-//! a CPU), mailbox (the last [`MAILBOX_SIZE`] bytes; root may write it, always). The cells' pool follows
+//! image and bss, EL2's own pages (tables), shared read-only area (info pages, then one log ring
+//! a CPU), EL2's stacks, mailbox (the last [`MAILBOX_SIZE`] bytes; root may write it, always). The cells' pool follows
 //! or lies elsewhere.
 //!
 //! Per CPU and call, in `stop_machine()` with interrupts off: `hvc #0` with x0 = `HVC_RESET_VECTORS` (2), then

@@ -2,7 +2,6 @@
 //!
 //! One rule: nothing of the machine changes here but the hypervisor's own memory, so that a refusal leaves no trace.
 
-use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use aarch64_cpu::registers::{ID_AA64MMFR0_EL1, MPIDR_EL1, Readable, SCTLR_EL2, TCR_EL2};
@@ -59,17 +58,6 @@ static BOOT: Boot = Boot {
     found: [const { AtomicU64::new(0) }; 8],
 };
 
-/// The stack of `ENTER_PREPARE`.
-#[repr(C, align(16))]
-struct Stack(UnsafeCell<[u8; 16384]>);
-
-// SAFETY: only the preparing CPU runs on it.
-unsafe impl Sync for Stack {}
-
-#[unsafe(no_mangle)]
-#[unsafe(link_section = ".bss.boot_stack")]
-static BOOT_STACK: Stack = Stack(UnsafeCell::new([0; 16384]));
-
 /// What `prepare` found in the mailbox, for the later steps of enable.
 static INJECT: AtomicU64 = AtomicU64::new(0);
 static INJECT_MPIDR: AtomicU64 = AtomicU64::new(0);
@@ -88,6 +76,10 @@ impl Boot {
     }
 }
 
+const _: () = assert!(
+    code::HV_MEMORY_TOO_SMALL == 50 && MAILBOX_SIZE == CPU_AREA_SIZE && CPU_AREA_SIZE == 0x4000
+);
+
 /// Builds EL2's first tables. MMU off: no lock, no exclusive access, plain loads and stores only.
 #[unsafe(no_mangle)]
 extern "C" fn early(hv_base: u64, hv_size: u64) {
@@ -98,14 +90,9 @@ extern "C" fn early(hv_base: u64, hv_size: u64) {
 const PART: u64 = 1 << 20;
 
 fn first_tables(hv_base: u64, hv_size: u64) -> Result<(), Refused> {
-    let first = layout::image_end();
-    let least = first - hv_base + MAILBOX_SIZE + PAGE_SIZE;
-    if hv_size < least {
-        return Err(Refused::new(code::HV_MEMORY_TOO_SMALL, hv_size, least));
-    }
     let mut pages = Pages::First {
-        next: first,
-        end: layout::mailbox(hv_base, hv_size),
+        next: layout::image_end(),
+        end: layout::cpu_areas(hv_base, hv_size, 1), // this CPU's stack
     };
     let too_small = |refused: Refused| match refused.code {
         code::HV_PAGES_EXHAUSTED => Refused::new(
@@ -116,7 +103,7 @@ fn first_tables(hv_base: u64, hv_size: u64) -> Result<(), Refused> {
         _ => refused,
     };
     let Some(root) = pages.fresh(0, 0) else {
-        return Err(Refused::new(code::HV_MEMORY_TOO_SMALL, hv_size, least));
+        return Err(too_small(Refused::new(code::HV_PAGES_EXHAUSTED, 1, 0)));
     };
     let mut tables = Tables::for_stage1(root);
     let parts = [
@@ -145,7 +132,7 @@ fn first_tables(hv_base: u64, hv_size: u64) -> Result<(), Refused> {
     BOOT.tcr.store(tcr(&tables), Relaxed);
     BOOT.mair.store(stage1_el2::MAIR, Relaxed);
     BOOT.sctlr.store(sctlr(), Relaxed);
-    let used_end = layout::mailbox(hv_base, hv_size) - pages.available() as u64 * PAGE_SIZE;
+    let used_end = layout::cpu_areas(hv_base, hv_size, 1) - pages.available() as u64 * PAGE_SIZE;
     BOOT.clean_end.store(used_end, Relaxed);
     Ok(())
 }
@@ -238,17 +225,18 @@ fn checked(
 
 /// Divides the hypervisor's memory behind the first tables; returns the shared read-only area.
 fn lay_out(config: &SystemConfig, hv: Region<Hpa>) -> Result<Region<Hpa>, Refused> {
-    let areas = BOOT.clean_end.load(Relaxed);
-    let areas_end = areas + config.cpus.len() as u64 * CPU_AREA_SIZE;
-    let shared_size = layout::shared_size(config.cpus.len());
-    let shared = layout::mailbox(hv.base().0, hv.size()) - shared_size;
-    let least =
-        areas_end + shared_size + MAILBOX_SIZE - hv.base().0 + system::LEAST_PAGES * PAGE_SIZE;
+    let first = BOOT.clean_end.load(Relaxed);
+    let cpu_count = config.cpus.len();
+    let shared_size = layout::shared_size(cpu_count);
+    let behind = shared_size + cpu_count as u64 * CPU_AREA_SIZE + MAILBOX_SIZE;
+    let least = first - hv.base().0 + system::LEAST_PAGES * PAGE_SIZE + behind;
     if hv.size() < least {
         return Err(Refused::new(code::HV_MEMORY_TOO_SMALL, hv.size(), least));
     }
-    // SAFETY: behind the CPUs' areas and before the shared area; nothing else is there.
-    unsafe { pages::give(areas_end, shared - areas_end) };
+    let areas = layout::cpu_areas(hv.base().0, hv.size(), cpu_count);
+    let shared = areas - shared_size;
+    // SAFETY: behind the first tables and before the shared area; nothing else is there.
+    unsafe { pages::give(first, shared - first) };
     let tables = el2_tables();
     for (index, cpu) in config.cpus.iter().enumerate() {
         // A stack that overflows shall fault, not hit its neighbour.
@@ -260,7 +248,7 @@ fn lay_out(config: &SystemConfig, hv: Region<Hpa>) -> Result<Region<Hpa>, Refuse
         BOOT.mpidrs[index].store(cpu.mpidr.get(), Relaxed);
     }
     BOOT.cpu_areas.store(areas, Relaxed);
-    BOOT.cpu_count.store(config.cpus.len() as u64, Relaxed);
+    BOOT.cpu_count.store(cpu_count as u64, Relaxed);
     // SAFETY: the shared area is mapped and ours alone until the module is told of it.
     unsafe { (shared as *mut u8).write_bytes(0, layout::bytes(shared_size)) };
     Region::pages(Hpa(shared), shared_size)

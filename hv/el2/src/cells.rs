@@ -11,74 +11,104 @@ use bulkhead_model::blob::{self, CellConfig, Delivery};
 use bulkhead_model::cell::{Request as Event, State, next};
 use bulkhead_model::id::{CellId, Mpidr};
 use bulkhead_model::ledger::{Claim, Holding, Window};
-use bulkhead_model::paging::{TableMemory, Tables, stage2};
+use bulkhead_model::paging::{Tables, stage2};
 use bulkhead_model::psci::CpuPower;
 use bulkhead_model::refused::Refused;
 use core::sync::atomic::Ordering;
 
 use crate::board::board;
+use crate::layout::bytes;
 use crate::percpu::{PerCpu, Request};
-use crate::system::{self, System};
-use crate::{gate, gic, listed, pages, power, stop, sysreg};
+use crate::system::{self, Operation, System};
+use crate::{gate, gic, listed, pages, power, root, stop, sysreg};
 
 /// `CELL_CREATE`: returns the id.
 ///
 /// # Errors
 /// Whatever the blob or the ledger refuses, `NO_SUCH_SPI`, `HV_PAGES_EXHAUSTED`.
-pub fn create(system: &mut System, length: u64, caller: Mpidr) -> Result<u64, Refused> {
-    if !system.is_enabled {
+pub fn create(operation: &Operation, length: u64, caller: Mpidr) -> Result<u64, Refused> {
+    let claimed = &claim(length, caller);
+    let (claim, delivery) = claimed.as_ref().map_err(|refused| *refused)?;
+    let (id, holding) = (claim.id(), claim.holding());
+    let mut tables = Some(build_stage2(claim)?);
+    let entered = take_devices(&holding.devices).and_then(|()| {
+        let all = || holding.devices.iter().map(|window| window.hpa);
+        commit(claim, *delivery, &mut tables).inspect_err(|_| all().for_each(root::give_back))
+    });
+    if let Err(refused) = entered {
+        tables.iter().for_each(|tables| discard(id, tables));
+        return Err(refused);
+    }
+    let taken: ArrayVec<Mpidr, MAX_CPUS> = holding
+        .cpus
+        .iter()
+        .filter_map(|cpu| Some(board().cpu(*cpu)?.mpidr))
+        .collect();
+    if let Some(first) = taken.first() {
+        gic::turn_away(&holding.spis, &taken, caller);
+        gic::hand_over(&holding.spis, *first);
+    }
+    let mut system = system::lock()?;
+    let started = scrub(&mut system, id);
+    system.publish(id);
+    drop(system);
+    if let Err(refused) = started {
+        stop::release(operation, id, caller)?;
+        return Err(refused);
+    }
+    defmt::info!("cell {=usize} created", id.index());
+    Ok(id.index() as u64)
+}
+
+/// Reads what root wants, and checks whether it may have it.
+#[inline(never)] // Keeps what it needs on EL2's stack out of its caller's frame.
+fn claim(length: u64, caller: Mpidr) -> Result<(Claim, Delivery), Refused> {
+    if !system::lock()?.is_enabled {
         return Err(Refused::new(code::NOT_ENABLED, 0, 0));
     }
-    let config = read_blob(length)?;
+    let config = &read_blob(length);
+    let config = config.as_ref().map_err(|refused| *refused)?;
+    let limit = gic::intid_limit();
+    if let Some(spi) = config.spis.iter().find(|spi| spi.intid() >= limit) {
+        return Err(Refused::new(code::NO_SUCH_SPI, spi.intid().into(), 0));
+    }
     if config.delivery == Delivery::Listed
         && let Some(cpu) = board().cpu_by_mpidr(caller)
     {
         listed::find_maintenance(cpu)?;
     }
-    let claim = system
-        .ledger
-        .prepare_create(&config, |cpu| board().cpu(cpu).is_some_and(is_off))?;
-    if let Some(spi) = config
-        .spis
+    let is_off = |cpu| board().cpu(cpu).is_some_and(is_off);
+    let claim = system::lock()?.ledger.prepare_create(config, is_off)?;
+    Ok((claim, config.delivery))
+}
+
+/// Enters a claim, and takes the tables made for it; or changes nothing, when Linux has turned a CPU on meanwhile.
+#[inline(never)] // As `claim`.
+fn commit(claim: &Claim, delivery: Delivery, tables: &mut Option<Tables>) -> Result<(), Refused> {
+    let mut system = system::lock()?;
+    let mut claimed = claim
+        .holding()
+        .cpus
         .iter()
-        .find(|spi| spi.intid() >= gic::intid_limit())
-    {
-        return Err(Refused::new(code::NO_SUCH_SPI, spi.intid().into(), 0));
-    }
-    let id = claim.id();
-    let tables = build_stage2(system, &claim)?;
-    if let Err(refused) = take_devices(system, claim.holding()) {
-        discard(system, id, &tables);
-        return Err(refused);
+        .filter_map(|cpu| board().cpu(*cpu));
+    if let Some(cpu) = claimed.find(|cpu| !is_off(cpu)) {
+        return Err(Refused::new(code::CPU_OF_LINUX, cpu.mpidr.get(), 0));
     }
     let id = system.ledger.commit_create(claim);
     let slot = &mut system.cells[id.index()];
-    slot.tables = Some(tables);
-    slot.delivery = config.delivery;
+    slot.tables = tables.take();
+    slot.delivery = delivery;
     slot.generation = slot.generation.wrapping_add(1);
-    slot.fault = crate::info::NO_FAULT;
+    crate::info::set_fault(id, crate::info::NO_FAULT);
     system.advance(id, Event::Create)?;
-    // SAFETY: the cell's CPUs are off, as the ledger checked; we hold the lock.
+    // SAFETY: the cell's CPUs are off, as was checked; we hold the lock, without which none is turned on.
     unsafe { gate::update(&system.ledger, id) };
-    for cpu in cpus(system, id) {
+    for cpu in cpus(&system, id) {
         cpu.set_cell(id);
         power::set(cpu, CpuPower::Off);
         cpu.set_state(cpu.state.load(Ordering::Acquire));
     }
-    let first = cpus(system, id).next();
-    if let Some(first) = first {
-        let taken: ArrayVec<Mpidr, MAX_CPUS> = cpus(system, id).map(|cpu| cpu.mpidr).collect();
-        gic::turn_away(system.ledger.spis_of(id), &taken, caller);
-        gic::hand_over(system.ledger.spis_of(id), first.mpidr);
-        let started = scrub(system, id, first);
-        if started.is_err() {
-            stop::release(system, id, caller);
-        }
-        started?;
-    }
-    system.publish();
-    defmt::info!("cell {=usize} created", id.index());
-    Ok(id.index() as u64)
+    Ok(())
 }
 
 /// The answer "call again", with the CPU that is waited for.
@@ -129,14 +159,14 @@ fn copy_from_mailbox(to: Hpa, length: usize) {
     unsafe { core::ptr::copy_nonoverlapping(from, to.0 as *mut u8, length) };
 }
 
-fn build_stage2(system: &mut System, claim: &Claim) -> Result<Tables, Refused> {
+fn build_stage2(claim: &Claim) -> Result<Tables, Refused> {
     let id = claim.id();
     let highest = windows(claim.holding())
         .map(|(window, _)| window.gpa.end().0)
         .max()
         .unwrap_or(0);
     let bits = u8::try_from(64 - highest.saturating_sub(1).leading_zeros()).unwrap_or(u8::MAX);
-    let mut tables = system.new_tables(id, bits.clamp(32, board().pa_bits))?;
+    let mut tables = system::new_tables(bits.clamp(32, board().pa_bits))?;
     let mut memory = system::memory_of(id, &tables);
     let mapped = windows(claim.holding()).try_for_each(|(window, attributes)| {
         let (gpa, hpa) = (window.gpa.base().0, window.hpa.base());
@@ -144,7 +174,7 @@ fn build_stage2(system: &mut System, claim: &Claim) -> Result<Tables, Refused> {
     });
     let tables = tables.live(&mut memory);
     if let Err(refused) = mapped {
-        discard(system, id, &tables);
+        discard(id, &tables);
         return Err(refused);
     }
     Ok(tables)
@@ -164,51 +194,31 @@ fn windows(holding: &Holding) -> impl Iterator<Item = (&Window, u64)> {
 }
 
 /// Frees a stage 2 that nobody runs on.
-pub fn discard(system: &mut System, id: CellId, tables: &Tables) {
+pub fn discard(id: CellId, tables: &Tables) {
     tables.free_all(&mut system::memory_of(id, tables));
-    pages::free(tables.root(), system.cells[id.index()].root_pages);
-    system.cells[id.index()].tables = None;
+    pages::free(tables.root(), tables.root_pages());
 }
 
 /// Takes device windows out of root's stage 2: all of them or none.
-fn take_devices(system: &System, holding: &Holding) -> Result<(), Refused> {
-    let Some(root) = &system.cells[CellId::ROOT.index()].tables else {
-        return Ok(());
-    };
-    let mut memory = system::memory_of(CellId::ROOT, root);
-    for (index, window) in holding.devices.iter().enumerate() {
-        if let Err(refused) = root.unmap(&mut memory, window.hpa.base().0, window.hpa.size()) {
-            let taken = holding.devices.iter().take(index);
-            taken.for_each(|window| give_back(root, &mut memory, window.hpa));
+fn take_devices(devices: &[Window]) -> Result<(), Refused> {
+    for (index, window) in devices.iter().enumerate() {
+        if let Err(refused) = root::take(window.hpa) {
+            let taken = devices.iter().take(index);
+            taken.for_each(|window| root::give_back(window.hpa));
             return Err(refused);
         }
     }
     Ok(())
 }
 
-/// Maps a device into root's stage 2 again. The tables that it needs exist since it was taken out.
-pub fn give_back(root: &Tables, memory: &mut impl TableMemory, device: Region<Hpa>) {
-    if root
-        .map(
-            memory,
-            device.base().0,
-            device.base(),
-            device.size(),
-            stage2::NORMAL_RWX,
-        )
-        .is_err()
-    {
-        defmt::error!(
-            "a device at {=u64:#x} could not be given back to root",
-            device.base().0
-        );
-    }
-}
-
 /// Has the cell's RAM zeroed by its first CPU.
-pub fn scrub(system: &mut System, id: CellId, first: &'static PerCpu) -> Result<(), Refused> {
+pub fn scrub(system: &mut System, id: CellId) -> Result<(), Refused> {
     system.cells[id.index()].is_scrubbed = false;
-    power::wake(first, Request::Scrub)
+    let first = cpus(system, id).next();
+    power::wake(
+        first.ok_or(Refused::new(code::NO_CPU, 0, 0))?,
+        Request::Scrub,
+    )
 }
 
 /// The cell's RAM, copied so that the lock is not held while it is worked on.
@@ -243,7 +253,7 @@ pub fn scrub_here(cpu: &PerCpu) {
     if system.cells[id.index()].state == State::Creating
         && system.advance(id, Event::Zeroed).is_ok()
     {
-        system.publish();
+        system.publish(id);
     }
 }
 
@@ -266,8 +276,21 @@ pub fn wait(system: &System, id: CellId) -> Result<(), Refused> {
 /// `CELL_LOAD`.
 ///
 /// # Errors
-/// `WRONG_STATE`, `BAD_LENGTH`, `IMAGE_OUTSIDE`.
-pub fn load(system: &mut System, id: CellId, gpa: u64, length: u64) -> Result<(), Refused> {
+/// `NO_SUCH_CELL`, `WRONG_STATE`, `BAD_LENGTH`, `IMAGE_OUTSIDE`.
+pub fn load(_: &Operation, id: u64, gpa: u64, length: u64) -> Result<u64, Refused> {
+    let to = begin_load(id, gpa, length)?;
+    // No lock: the cell's CPUs are parked, and no other operation starts them.
+    copy_from_mailbox(to, bytes(length));
+    // The cell starts with its caches off.
+    sysreg::clean_to_poc(to.0, length);
+    Ok(0)
+}
+
+/// Checks a part of an image, notes that it is loaded, and returns where it goes.
+fn begin_load(id: u64, gpa: u64, length: u64) -> Result<Hpa, Refused> {
+    let mut guard = system::lock()?;
+    let system = &mut *guard;
+    let id = system.existing(id)?;
     next(system.cells[id.index()].state, Event::Load)?;
     if !system.are_parked(id) {
         return Err(pending(system, id));
@@ -282,14 +305,11 @@ pub fn load(system: &mut System, id: CellId, gpa: u64, length: u64) -> Result<()
         .and_then(|cell| cell.memory.iter().find(|window| window.gpa.covers(&part)))
         .ok_or(outside)?;
     let to = Hpa(window.hpa.base().0 + (gpa - window.gpa.base().0));
-    copy_from_mailbox(to, usize::try_from(length).unwrap_or(0));
-    // The cell starts with its caches off.
-    sysreg::clean_to_poc(to.0, length);
     if system.cells[id.index()].state != State::Loading {
         system.advance(id, Event::Load)?;
-        system.publish();
+        system.publish(id);
     }
-    Ok(())
+    Ok(to)
 }
 
 /// `CELL_LOADED`.
@@ -304,7 +324,7 @@ pub fn loaded(system: &mut System, id: CellId, entry: u64, argument: u64) -> Res
     system.advance(id, Event::Loaded)?;
     let slot = &mut system.cells[id.index()];
     (slot.entry, slot.argument) = (entry, argument);
-    system.publish();
+    system.publish(id);
     Ok(())
 }
 
@@ -326,7 +346,7 @@ pub fn is_entry(system: &System, cell: CellId, entry: u64) -> bool {
 pub fn start(system: &mut System, id: CellId) -> Result<(), Refused> {
     next(system.cells[id.index()].state, Event::Start)?;
     start_first(system, id)?;
-    system.publish();
+    system.publish(id);
     defmt::info!("cell {=usize} started", id.index());
     Ok(())
 }
@@ -342,7 +362,7 @@ pub fn start_first(system: &mut System, id: CellId) -> Result<(), Refused> {
     gic::hand_over(system.ledger.spis_of(id), first.mpidr);
     let slot = &mut system.cells[id.index()];
     let (entry, argument) = (slot.entry, slot.argument);
-    slot.fault = crate::info::NO_FAULT;
     slot.root_stops = false;
+    crate::info::set_fault(id, crate::info::NO_FAULT);
     power::turn_on(first, entry, argument).inspect_err(|_| system.cells[id.index()].state = before)
 }

@@ -2,6 +2,7 @@
 
 use bulkhead_abi::code;
 use bulkhead_model::cell::State;
+use bulkhead_model::id::CellId;
 use bulkhead_model::psci::CpuPower;
 use bulkhead_model::refused::Refused;
 
@@ -59,7 +60,7 @@ pub fn commit(system: &mut System) -> Result<(), Refused> {
     }
     system.gicd_ctlr_found = gic::enable_kicks();
     system.is_enabled = true;
-    system.publish();
+    system.publish(CellId::ROOT);
     defmt::info!("enabled on {=usize} CPUs", board().cpus().len());
     Ok(())
 }

@@ -16,8 +16,10 @@
     .equ    BOOT_MPIDRS, 80
     .equ    BOOT_FOUND, 336
 
-    .equ    CPU_AREA_SHIFT, 15
-    .equ    CPU_STRUCT, 0x7800
+    .equ    CPU_AREA_SHIFT, 14
+    .equ    CPU_STRUCT, 0x3a00
+    .equ    MAILBOX_SIZE, 0x4000
+    .equ    PAGE_SIZE, 0x1000
     .equ    CPU_FOUND, 272
 
 // The code lies in the slots of vectors.S, in front of which the image's header is.
@@ -45,6 +47,11 @@ entry:
 // ENTER_PREPARE. x0 = hv_base = address of header.
     mov     x19, x0
     mov     x29, x1                 // hv_size
+// The image, a table, one CPU's area and the mailbox fit in, or nothing of it is touched.
+    adr     x2, __image_end + PAGE_SIZE + (1 << CPU_AREA_SHIFT) + MAILBOX_SIZE
+    sub     x2, x2, x19
+    cmp     x1, x2
+    b.lo    too_small
     adr     x3, __rela_start
     adr     x4, __rela_end
 1:  cmp     x3, x4                  // every entry: offset, R_AARCH64_RELATIVE (1027), addend
@@ -66,11 +73,11 @@ entry:
     stp     xzr, xzr, [x3], #64
     b       3b
 4:  msr     tpidr_el2, xzr          // no struct yet
-    adr     x3, BOOT_STACK + 16384
+    add     x3, x19, x29            // the stack of the last CPU's area; no CPU has joined
+    mov     x4, #(MAILBOX_SIZE + (1 << CPU_AREA_SHIFT) - CPU_STRUCT)
+    sub     x3, x3, x4
     mov     sp, x3
-    mov     x0, x19
-    mov     x1, x29
-    bl      early                   // fills BOOT: tables, registers, or a code
+    bl      early                   // x0, x1 as they were; fills BOOT: tables, registers, or a code
     adr     x28, BOOT
     ldr     x0, [x28, #BOOT_CODE]
     cbnz    x0, 6f
@@ -110,6 +117,9 @@ prepare_exception:
     mov     x0, #-59                // PREPARE_EXCEPTION
     mrs     x1, esr_el2
     mrs     x2, far_el2
+    b       return_as_found
+too_small:                          // x1 = what there is, x2 = the least
+    mov     x0, #-50                // HV_MEMORY_TOO_SMALL
     b       return_as_found
 
     slot    4

@@ -461,7 +461,6 @@ fn start_lpis(cpu: &PerCpu) {
 
 /// Turns SPIs off, clears their state, and routes them to `target`. They change owner.
 pub fn hand_over(spis: &SpiSet, target: Mpidr) {
-    let _guard = DISTRIBUTOR.lock();
     for index in 1..32 {
         let word = spis.word(index);
         if word != 0 {
@@ -474,6 +473,8 @@ pub fn hand_over(spis: &SpiSet, target: Mpidr) {
     }
     for spi in spis.iter() {
         route(spi, target.get());
+        // A neighbour's owner may be changing the word. Nothing else here is shared, and nobody waits for all of it.
+        let _guard = DISTRIBUTOR.lock();
         // Level-sensitive: the upper of two bits (IHI 0069, `GICD_ICFGR<n>`). It is off, as a change demands.
         let offset = GICD_ICFGR + u64::from(spi.intid() / 16 * 4);
         gicd_write(offset, gicd_read(offset) & !(2 << (spi.intid() % 16 * 2)));

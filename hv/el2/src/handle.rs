@@ -18,7 +18,7 @@ use bulkhead_model::trap::{
 use crate::guest::Exit;
 use crate::percpu::Cpu;
 use crate::vgic::{self, Answer};
-use crate::{gic, hypercall, info, listed, power, registers, sysreg, system};
+use crate::{gic, hypercall, info, listed, power, registers, root, sysreg};
 
 /// Why a cell must stop.
 #[derive(Clone, Copy, Debug)]
@@ -209,10 +209,7 @@ fn stage2_fault(cpu: &mut Cpu, kind: u32, ipa: Option<Gpa>, injection: Injection
         info::count_exit(cpu.shared.id, exit::ABORT);
         return Outcome::Stop(Fault { kind, ipa: address });
     }
-    let is_mapped = match (system::lock(), ipa) {
-        (Ok(system), Some(ipa)) => system.root_allows(ipa, kind),
-        _ => false,
-    };
+    let is_mapped = ipa.is_some_and(|ipa| root::allows(ipa, kind));
     if is_mapped {
         info::count_exit(cpu.shared.id, exit::RETRY);
         return Outcome::Resume;

@@ -9,6 +9,7 @@ use bulkhead_model::refused::Refused;
 
 use crate::handle::Outcome;
 use crate::percpu::Cpu;
+use crate::system::Operation;
 use crate::{cells, enable, stop, system};
 
 /// PSTATE.M of EL1 with either stack pointer, execution state AArch64.
@@ -64,23 +65,28 @@ pub fn serve(cpu: &mut Cpu, function: u32) -> Outcome {
 /// Serves a call of root's kernel.
 fn roots(cpu: &Cpu, function: u32) -> Result<u64, Refused> {
     let [x1, x2, x3] = [cpu.frame.x[1], cpu.frame.x[2], cpu.frame.x[3]];
+    if function == call::LEAVE {
+        // All CPUs do at once.
+        return enable::may_leave(&*system::lock()?).map(|()| 0);
+    }
+    let operation = &Operation::begin()?;
+    match function {
+        call::CELL_CREATE => return cells::create(operation, x1, cpu.shared.mpidr),
+        call::CELL_LOAD => return cells::load(operation, x1, x2, x3),
+        call::CELL_DESTROY => return stop::destroy(operation, x1, cpu.shared.mpidr),
+        _ => {}
+    }
     let mut system = system::lock()?;
     let system = &mut *system;
-    if function == call::CELL_CREATE {
-        return cells::create(system, x1, cpu.shared.mpidr);
-    }
     match function {
         call::COMMIT => enable::commit(system),
         call::DISABLE => enable::disable(system),
-        call::LEAVE => enable::may_leave(system),
         function => {
             let id = system.existing(x1)?;
             match function {
-                call::CELL_LOAD => cells::load(system, id, x2, x3),
                 call::CELL_LOADED => cells::loaded(system, id, x2, x3),
                 call::CELL_START => cells::start(system, id),
                 call::CELL_STOP => stop::stop(system, id),
-                call::CELL_DESTROY => stop::destroy(system, id, cpu.shared.mpidr),
                 _ => cells::wait(system, id),
             }
         }

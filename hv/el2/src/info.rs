@@ -2,6 +2,7 @@
 //!
 //! One rule: root can read it at any moment, so nothing in it is trusted back.
 
+use core::mem::offset_of;
 use core::sync::atomic::{AtomicU64, Ordering, fence};
 
 use bulkhead_abi::info::{
@@ -68,14 +69,29 @@ pub fn set_up(base: u64, build_id: u64, board: &Board) {
     }
 }
 
-/// Changes what describes cells and memory; readers see by `sequence` that it is under way. The caller holds the
-/// system's lock.
-pub fn update(cells: impl Iterator<Item = (CellId, CellInfo)>, pages_free: u64, pool_free: u64) {
+/// Changes what describes a cell, but for its fault, and memory; readers see by `sequence` that it is under way. The caller
+/// holds the system's lock.
+pub fn update(id: CellId, cell: &CellInfo, root_cpus: u64, pages_free: u64, pool_free: u64) {
+    const BEFORE_FAULT: usize = offset_of!(CellInfo, fault);
+    const _: () = assert!(BEFORE_FAULT + size_of::<FaultRecord>() == size_of::<CellInfo>());
     let Some(info) = info() else { return };
     bump(info);
-    cells.for_each(|(id, cell)| put!(info, .cells[id.index()] = cell));
+    // SAFETY: as in `put`; an id is an index of the cells.
+    let to = unsafe { &raw mut (*info).cells[id.index()] };
+    let from = (&raw const *cell).cast::<u8>();
+    // SAFETY: all but the last field of one record, which root reads and we alone write, under the lock.
+    unsafe { core::ptr::copy_nonoverlapping(from, to.cast(), BEFORE_FAULT) };
+    put!(info, .cells[CellId::ROOT.index()].cpus = root_cpus);
     put!(info, .hv_pages_free = pages_free);
     put!(info, .pool_free = pool_free);
+    bump(info);
+}
+
+/// Sets a cell's last fault. The caller holds the system's lock.
+pub fn set_fault(id: CellId, fault: FaultRecord) {
+    let Some(info) = info() else { return };
+    bump(info);
+    put!(info, .cells[id.index()].fault = fault);
     bump(info);
 }
 

@@ -1,14 +1,14 @@
 //! Where things lie: the image's sections, and the hypervisor's memory from low to high addresses.
 //!
-//! image, first tables | per-CPU areas | pages | info and log rings (root reads) | mailbox (root writes)
+//! image, first tables | pages | info and log rings (root reads) | per-CPU areas | mailbox (root writes)
 
 use bulkhead_abi::enter::MAILBOX_SIZE;
 use bulkhead_abi::info::{INFO_SIZE, LOG_RING_SIZE};
 
 /// Bytes of one CPU's area: a page that is not mapped, so that an overflowing stack faults; the stack; the struct.
-pub const CPU_AREA_SIZE: u64 = 1 << 15;
-/// Offset of the struct in it; the stack ends there.
-pub const CPU_STRUCT_OFFSET: u64 = 0x7800;
+pub const CPU_AREA_SIZE: u64 = 1 << 14;
+/// Offset of the struct in it; the stack ends there. These two are entry.S's, too.
+pub const CPU_STRUCT_OFFSET: u64 = 0x3a00;
 
 // Defined by image.ld; only their addresses mean something.
 unsafe extern "C" {
@@ -62,6 +62,11 @@ pub const fn bytes(value: u64) -> usize {
 /// Base of the mailbox.
 pub fn mailbox(hv_base: u64, hv_size: u64) -> u64 {
     hv_base + hv_size - MAILBOX_SIZE
+}
+
+/// Base of the areas of so many CPUs: the last one ends at the mailbox, so that entry.S finds a stack to begin on.
+pub fn cpu_areas(hv_base: u64, hv_size: u64, cpu_count: usize) -> u64 {
+    mailbox(hv_base, hv_size) - cpu_count as u64 * CPU_AREA_SIZE
 }
 
 /// Bytes of the shared read-only area for so many CPUs.

@@ -13,7 +13,7 @@ use crate::gic::Interface;
 use crate::handle::{self, Fault, Outcome};
 use crate::percpu::{Cpu, Request};
 use crate::{
-    cells, context, firmware, gic, guest, life, listed, power, stop, sysreg, system, vgic,
+    cells, context, firmware, gic, guest, info, life, listed, power, stop, sysreg, system, vgic,
 };
 
 /// Never returns but to Linux, by leaving.
@@ -133,10 +133,10 @@ fn fail(cpu: &Cpu, fault: Fault) {
     if let Ok(mut system) = system::lock() {
         let is_first = system.cells[cell.index()].state == State::Running;
         if system.advance(cell, Event::Fault).is_ok() && is_first {
-            system.cells[cell.index()].fault = record;
+            info::set_fault(cell, record);
             system.cells[cell.index()].stop_time = CNTPCT_EL0.get();
             system.stop_cpus(cell);
-            system.publish();
+            system.publish(cell);
         }
     }
     park(cpu);

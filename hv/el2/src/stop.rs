@@ -5,6 +5,8 @@
 use aarch64_cpu::registers::{CNTFRQ_EL0, CNTPCT_EL0, Readable};
 use arrayvec::ArrayVec;
 use bulkhead_abi::{MAX_CPUS, code};
+use bulkhead_model::addr::{Hpa, Region};
+use bulkhead_model::blob::MAX_DEVICES;
 use bulkhead_model::cell::{Request as Event, State, next};
 use bulkhead_model::id::{CellId, CpuId, Mpidr};
 use bulkhead_model::psci::CpuPower;
@@ -12,9 +14,9 @@ use bulkhead_model::refused::Refused;
 use core::sync::atomic::Ordering;
 
 use crate::board::board;
-use crate::cells::{cpus, discard, give_back, pending, scrub, start_first};
-use crate::system::{self, System};
-use crate::{gate, gic, power};
+use crate::cells::{cpus, discard, pending, scrub, start_first};
+use crate::system::{self, Operation, System};
+use crate::{gate, gic, power, root};
 
 /// How long a cell's CPUs may take to stop, seconds. Then the cell is fenced.
 const STOP_SECONDS: u64 = 2;
@@ -35,7 +37,7 @@ pub fn stop(system: &mut System, id: CellId) -> Result<(), Refused> {
     begin_stop(system, id, Event::Stop)?;
     system.cells[id.index()].root_stops = true;
     finish_stop(system, id)?;
-    system.publish();
+    system.publish(id);
     Err(pending(system, id)) // the next call finds it stopped
 }
 
@@ -46,7 +48,7 @@ pub fn begin_stop(system: &mut System, id: CellId, event: Event) -> Result<(), R
     if system.cells[id.index()].state != was {
         system.cells[id.index()].stop_time = CNTPCT_EL0.get();
         system.stop_cpus(id);
-        system.publish();
+        system.publish(id);
     }
     Ok(())
 }
@@ -64,7 +66,7 @@ pub fn settle(system: &mut System, id: CellId) -> Result<(), Refused> {
         defmt::info!("cell {=usize} restarts", id.index());
         start_first(system, id)?;
     }
-    system.publish();
+    system.publish(id);
     Ok(())
 }
 
@@ -86,7 +88,7 @@ fn finish_stop(system: &mut System, id: CellId) -> Result<(), Refused> {
     }
     let silent = cpus(system, id).find(|cpu| !cpu.is_parked());
     system.advance(id, Event::Silent)?;
-    system.publish();
+    system.publish(id);
     let mpidr = silent.map_or(0, |cpu| cpu.mpidr.get());
     defmt::error!(
         "cell {=usize} fenced: CPU {=u64:#x} does not answer",
@@ -99,8 +101,11 @@ fn finish_stop(system: &mut System, id: CellId) -> Result<(), Refused> {
 /// `CELL_DESTROY`.
 ///
 /// # Errors
-/// `WRONG_STATE`, `PENDING`, `CPU_SILENT`.
-pub fn destroy(system: &mut System, id: CellId, caller: Mpidr) -> Result<(), Refused> {
+/// `NO_SUCH_CELL`, `WRONG_STATE`, `PENDING`, `CPU_SILENT`.
+pub fn destroy(operation: &Operation, id: u64, caller: Mpidr) -> Result<u64, Refused> {
+    let mut guard = system::lock()?;
+    let system = &mut *guard;
+    let id = system.existing(id)?;
     match system.cells[id.index()].state {
         State::Running | State::Restarting => {
             begin_stop(system, id, Event::Stop)?;
@@ -122,42 +127,42 @@ pub fn destroy(system: &mut System, id: CellId, caller: Mpidr) -> Result<(), Ref
                 return Err(pending(system, id));
             }
             system.advance(id, Event::Destroy)?;
-            let first = cpus(system, id)
-                .next()
-                .ok_or(Refused::new(code::NO_CPU, 0, 0))?;
-            scrub(system, id, first)?;
-            system.publish();
+            scrub(system, id)?;
+            system.publish(id);
             return Err(pending(system, id));
         }
     }
     if !system.cells[id.index()].is_scrubbed || !system.are_parked(id) {
         return Err(pending(system, id));
     }
-    release(system, id, caller);
-    system.publish();
+    drop(guard);
+    release(operation, id, caller)?;
     defmt::info!("cell {=usize} destroyed", id.index());
-    Ok(())
+    Ok(0)
 }
 
-/// Gives everything of a cell back. Its RAM is zeroed and its CPUs are parked.
-pub fn release(system: &mut System, id: CellId, caller: Mpidr) {
-    system.cells[id.index()].state = State::Free;
+/// Gives everything of a cell back. Its RAM is zeroed and its CPUs are parked; no other operation, so nobody, starts them.
+///
+/// # Errors
+/// `PANICKED`.
+pub fn release(_: &Operation, id: CellId, caller: Mpidr) -> Result<(), Refused> {
+    let mut system = system::lock()?;
+    let spis = system.ledger.spis_of(id).clone();
+    let cell = system.ledger.cell(id);
+    let devices = cell.into_iter().flat_map(|cell| &cell.devices);
+    let devices: ArrayVec<Region<Hpa>, MAX_DEVICES> = devices.map(|window| window.hpa).collect();
     system.cells[id.index()].is_cut_off = false; // a fenced one was
-    gic::hand_over(system.ledger.spis_of(id), caller);
-    if let (Some(root), Some(holding)) = (
-        &system.cells[CellId::ROOT.index()].tables,
-        system.ledger.cell(id),
-    ) {
-        let mut memory = system::memory_of(CellId::ROOT, root);
-        holding
-            .devices
-            .iter()
-            .for_each(|window| give_back(root, &mut memory, window.hpa));
+    let tables = system.cells[id.index()].tables.take();
+    drop(system);
+    // Until the ledger says so, the interrupts are not root's: it cannot touch what is being cleaned.
+    gic::hand_over(&spis, caller);
+    devices.into_iter().for_each(root::give_back);
+    if let Some(tables) = tables {
+        discard(id, &tables);
     }
-    if let Some(tables) = system.cells[id.index()].tables.take() {
-        discard(system, id, &tables);
-    }
+    let mut system = system::lock()?;
     let freed: ArrayVec<CpuId, MAX_CPUS> = system.ledger.cpus_of(id).collect();
+    system.cells[id.index()].state = State::Free;
     system.ledger.release(id);
     // SAFETY: the cell's CPUs are parked, as the caller checked; we hold the lock.
     unsafe { gate::update(&system.ledger, id) };
@@ -166,4 +171,6 @@ pub fn release(system: &mut System, id: CellId, caller: Mpidr) {
         power::set(cpu, CpuPower::Off);
         cpu.set_state(cpu.state.load(Ordering::Acquire));
     }
+    system.publish(id);
+    Ok(())
 }

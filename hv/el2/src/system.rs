@@ -1,26 +1,26 @@
-//! What all CPUs share: the ledger, root's stage 2, the cells. One lock.
+//! What all CPUs share: the ledger and the cells. One lock.
 //!
-//! One rule: the lock is held for one change of tables or states, never while RAM is zeroed or a CPU is waited for.
+//! One rule: the lock is held for one look or one change of states, never while tables are built, RAM is copied or zeroed, or
+//! a CPU is waited for. What takes long is done by the one [`Operation`] that may be under way.
 
-use bulkhead_abi::info::{CellInfo, FaultRecord, cpu_state, fault};
+use bulkhead_abi::info::{CellInfo, cpu_state};
 use bulkhead_abi::{MAX_CELLS, NAME_SIZE, code};
-use bulkhead_model::addr::{Gpa, Hpa, Region};
+use bulkhead_model::addr::{Hpa, Region};
 use bulkhead_model::blob::{Delivery, SystemConfig};
 use bulkhead_model::cell::{Request as Event, State, next};
 use bulkhead_model::id::CellId;
 use bulkhead_model::ledger::Ledger;
 use bulkhead_model::paging::{Draft, Tables, root_pages, stage2};
 use bulkhead_model::refused::Refused;
-use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicU32, Ordering};
-use spin::mutex::{SpinMutex, SpinMutexGuard};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::board::{Board, board};
 use crate::context::Stage2;
+use crate::lock::Turns;
 use crate::pages::{self, Pages};
 use crate::panic::PANICKED;
 use crate::percpu::{PerCpu, Request};
-use crate::{cells, gate, gic, info, sysreg};
+use crate::{cells, gate, gic, info, root, sysreg};
 
 /// Pages that enable wants beyond the fixed parts: root's tables, with a few devices given away.
 pub const LEAST_PAGES: u64 = 12;
@@ -31,10 +31,8 @@ const ROOT_BITS: u8 = 40;
 pub struct Cell {
     /// Where in its life it is.
     pub state: State,
-    /// Its stage 2; `None` in a free slot.
+    /// Its stage 2; `None` in a free slot, and root's (`root.rs`).
     pub tables: Option<Tables>,
-    /// Pages of the start-level table.
-    pub root_pages: usize,
     /// How it gets its interrupts.
     pub delivery: Delivery,
     /// First instruction.
@@ -51,15 +49,12 @@ pub struct Cell {
     pub stop_time: u64,
     /// Cells that had this slot.
     pub generation: u32,
-    /// Last fault.
-    pub fault: FaultRecord,
 }
 
 impl Cell {
     const FREE: Self = Self {
         state: State::Free,
         tables: None,
-        root_pages: 0,
         delivery: Delivery::Direct,
         entry: 0,
         argument: 0,
@@ -68,7 +63,6 @@ impl Cell {
         is_cut_off: false,
         stop_time: 0,
         generation: 0,
-        fault: info::NO_FAULT,
     };
 }
 
@@ -76,7 +70,7 @@ impl Cell {
 pub struct System {
     /// Who owns what.
     pub ledger: Ledger,
-    /// By cell id; root's has only tables.
+    /// By cell id.
     pub cells: [Cell; MAX_CELLS],
     /// `COMMIT` was answered.
     pub is_enabled: bool,
@@ -84,57 +78,49 @@ pub struct System {
     pub gicd_ctlr_found: u32,
 }
 
-static SYSTEM: SpinMutex<System> = SpinMutex::new(System {
+static SYSTEM: Turns<System> = Turns::new(System {
     ledger: Ledger::empty(),
     cells: [Cell::FREE; MAX_CELLS],
     is_enabled: false,
     gicd_ctlr_found: 0,
 });
 
-/// The queue before the lock: first come, first served, so that no guest keeps another one waiting in EL2.
-static NEXT_TICKET: AtomicU32 = AtomicU32::new(0);
-static NOW_SERVING: AtomicU32 = AtomicU32::new(0);
-
 /// The lock, held.
-pub struct Guard(SpinMutexGuard<'static, System>);
-
-impl Deref for Guard {
-    type Target = System;
-    fn deref(&self) -> &System {
-        &self.0
-    }
-}
-
-impl DerefMut for Guard {
-    fn deref_mut(&mut self) -> &mut System {
-        &mut self.0
-    }
-}
-
-impl Drop for Guard {
-    #[inline(never)] // One copy for all who hold it.
-    fn drop(&mut self) {
-        // The next one in the queue may try now, and finds the lock free a moment later.
-        NOW_SERVING.fetch_add(1, Ordering::Release);
-    }
-}
+pub type Guard = crate::lock::Guard<'static, System>;
 
 /// Takes the lock, in turn.
 ///
 /// # Errors
 /// `PANICKED`, when the CPU that holds it may never come back.
 pub fn lock() -> Result<Guard, Refused> {
-    let ticket = NEXT_TICKET.fetch_add(1, Ordering::Relaxed);
-    loop {
-        if NOW_SERVING.load(Ordering::Acquire) == ticket
-            && let Some(system) = SYSTEM.try_lock()
-        {
-            return Ok(Guard(system));
-        }
+    SYSTEM.lock()
+}
+
+static IS_BUSY: AtomicBool = AtomicBool::new(false);
+
+/// An operation of root's on cells. There is one at a time, and nobody waits for it: so the ledger, the tables of a cell that
+/// does not run and its RAM stay as they were found while no lock is held. Only who has one changes the ledger.
+pub struct Operation(());
+
+impl Operation {
+    /// Begins one.
+    ///
+    /// # Errors
+    /// `PENDING`: another one is under way; `PANICKED`, when that one may never end.
+    pub fn begin() -> Result<Self, Refused> {
         if PANICKED.load(Ordering::Acquire) {
             return Err(Refused::new(code::PANICKED, 0, 0));
         }
-        core::hint::spin_loop();
+        match IS_BUSY.swap(true, Ordering::Acquire) {
+            true => Err(Refused::new(code::PENDING, 0, 0)),
+            false => Ok(Self(())),
+        }
+    }
+}
+
+impl Drop for Operation {
+    fn drop(&mut self) {
+        IS_BUSY.store(false, Ordering::Release);
     }
 }
 
@@ -160,7 +146,7 @@ pub fn set_up(config: &SystemConfig, board: &Board) -> Result<(), Refused> {
     let highest = config.ram.iter().map(|ram| ram.end().0).max().unwrap_or(0);
     let bits = u8::try_from(64 - highest.saturating_sub(1).leading_zeros()).unwrap_or(u8::MAX);
     let bits = bits.max(ROOT_BITS).min(board.pa_bits);
-    let mut tables = system.new_tables(CellId::ROOT, bits)?;
+    let mut tables = new_tables(bits)?;
     let mut memory = memory_of(CellId::ROOT, &tables);
     tables.map(&mut memory, 0, Hpa(0), 1 << bits, stage2::NORMAL_RWX)?;
     for region in system.ledger.not_roots() {
@@ -179,11 +165,11 @@ pub fn set_up(config: &SystemConfig, board: &Board) -> Result<(), Refused> {
             attributes,
         )?;
     }
-    system.cells[CellId::ROOT.index()].tables = Some(tables.live(&mut memory));
+    root::set(tables.live(&mut memory));
     system.cells[CellId::ROOT.index()].state = State::Running;
     // SAFETY: `prepare` runs before any CPU joins.
     unsafe { gate::set_root(&system.ledger) };
-    system.publish();
+    system.publish(CellId::ROOT);
     Ok(())
 }
 
@@ -199,55 +185,45 @@ fn vttbr<S>(cell: CellId, tables: &Tables<S>) -> u64 {
     (cell.index() as u64 + 1) << 48 | tables.root().0
 }
 
-impl System {
-    /// Allocates an empty stage 2 of so many input bits.
-    ///
-    /// # Errors
-    /// `HV_PAGES_EXHAUSTED`.
-    pub fn new_tables(&mut self, cell: CellId, bits: u8) -> Result<Tables<Draft>, Refused> {
-        let count = root_pages(bits);
-        let root = pages::allocate(count).ok_or_else(|| {
-            Refused::new(
-                code::HV_PAGES_EXHAUSTED,
-                count as u64,
-                pages::free_count() as u64,
-            )
-        })?;
-        self.cells[cell.index()].root_pages = count;
-        Ok(Tables::for_stage2(root, bits))
-    }
+/// Allocates an empty stage 2 of so many input bits.
+///
+/// # Errors
+/// `HV_PAGES_EXHAUSTED`.
+pub fn new_tables(bits: u8) -> Result<Tables<Draft>, Refused> {
+    let count = root_pages(bits);
+    let free = pages::free_count() as u64;
+    let exhausted = Refused::new(code::HV_PAGES_EXHAUSTED, count as u64, free);
+    let root = pages::allocate(count).ok_or(exhausted)?;
+    Ok(Tables::for_stage2(root, bits))
+}
 
+/// What a CPU needs for these tables of the cell's.
+pub fn registers(cell: CellId, tables: &Tables) -> Stage2 {
+    let pa_range = match board().pa_bits {
+        32 => 0,
+        36 => 1,
+        40 => 2,
+        42 => 3,
+        44 => 4,
+        _ => 5u64,
+    };
+    // VTCR_EL2: RES1, PS, 4 KiB granule, walks inner shareable and write-back cacheable.
+    let walks = 1 << 31 | 3 << 12 | 1 << 10 | 1 << 8;
+    let vtcr = walks | pa_range << 16 | tables.vtcr_sl0() << 6 | tables.t0sz();
+    Stage2 {
+        vttbr: vttbr(cell, tables),
+        vtcr,
+    }
+}
+
+impl System {
     /// What a CPU of the cell needs for its stage 2.
     pub fn stage2(&self, cell: CellId) -> Option<Stage2> {
+        if cell == CellId::ROOT {
+            return root::registers();
+        }
         let tables = self.cells[cell.index()].tables.as_ref()?;
-        let pa_range = match board().pa_bits {
-            32 => 0,
-            36 => 1,
-            40 => 2,
-            42 => 3,
-            44 => 4,
-            _ => 5u64,
-        };
-        // VTCR_EL2: RES1, PS, 4 KiB granule, walks inner shareable and write-back cacheable.
-        let walks = 1 << 31 | 3 << 12 | 1 << 10 | 1 << 8;
-        let vtcr = walks | pa_range << 16 | tables.vtcr_sl0() << 6 | tables.t0sz();
-        Some(Stage2 {
-            vttbr: vttbr(cell, tables),
-            vtcr,
-        })
-    }
-
-    /// Tells whether root's stage 2 allows the access now (`abi::info::fault`).
-    pub fn root_allows(&self, ipa: Gpa, kind: u32) -> bool {
-        let Some(tables) = &self.cells[CellId::ROOT.index()].tables else {
-            return false;
-        };
-        let leaf = tables.lookup(&memory_of(CellId::ROOT, tables), ipa.0);
-        leaf.is_some_and(|leaf| match kind {
-            fault::READ => true,
-            fault::WRITE => leaf.attributes != stage2::NORMAL_RO,
-            _ => leaf.attributes == stage2::NORMAL_RWX,
-        })
+        Some(registers(cell, tables))
     }
 
     /// The cell of that id, if there is one; root is none that one can act on.
@@ -306,17 +282,17 @@ impl System {
         }
     }
 
-    /// Writes what root may know of the cells to the info pages.
-    pub fn publish(&self) {
-        let cells = self
-            .ledger
-            .holdings()
-            .map(|(id, _)| (id, self.describe(id)));
-        let gone = (1..MAX_CELLS)
-            .filter_map(CellId::new)
-            .filter(|id| self.ledger.cell(*id).is_none());
-        let cells = cells.chain(gone.map(|id| (id, self.describe(id))));
-        info::update(cells, pages::free_count() as u64, self.ledger.pool_free());
+    /// Writes what root may know of a cell that has changed to the info pages.
+    pub fn publish(&self, id: CellId) {
+        let (pages_free, pool_free) = (pages::free_count() as u64, self.ledger.pool_free());
+        let root_cpus = self.cpu_mask(CellId::ROOT);
+        info::update(id, &self.describe(id), root_cpus, pages_free, pool_free);
+    }
+
+    /// Bit n: CPU n of the system's list is the cell's.
+    fn cpu_mask(&self, id: CellId) -> u64 {
+        let cpus = self.ledger.cpus_of(id);
+        cpus.fold(0, |mask, cpu| mask | 1 << cpu.index())
     }
 
     fn describe(&self, id: CellId) -> CellInfo {
@@ -331,16 +307,13 @@ impl System {
             ram_size: 0,
             spi_count: 0,
             delivery: cell.delivery as u32,
-            fault: cell.fault,
+            fault: info::NO_FAULT, // not written: `info::set_fault` does
         };
         let Some(holding) = self.ledger.cell(id) else {
             return record;
         };
         record.name = *holding.name.bytes();
-        record.cpus = holding
-            .cpus
-            .iter()
-            .fold(0, |mask, cpu| mask | 1 << cpu.index());
+        record.cpus = self.cpu_mask(id);
         if let Some(first) = holding.memory.first() {
             (record.gpa, record.hpa) = (first.gpa.base().0, first.hpa.base().0);
         }

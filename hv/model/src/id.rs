@@ -165,8 +165,14 @@ impl SpiSet {
 
     /// Its members, in order.
     pub fn iter(&self) -> impl Iterator<Item = Spi> + '_ {
-        (32..1020)
-            .filter_map(Spi::new)
-            .filter(|spi| self.contains(*spi))
+        let words = self.0.iter().zip((0..1024).step_by(32));
+        let intids = words
+            .filter(|(word, _)| **word != 0) // most are
+            .flat_map(|(word, first)| {
+                (0..32)
+                    .filter(move |bit| word >> bit & 1 != 0)
+                    .map(move |bit| first + bit)
+            });
+        intids.filter_map(Spi::new)
     }
 }

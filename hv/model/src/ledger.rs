@@ -171,18 +171,18 @@ impl Ledger {
     /// # Panics
     /// When the ledger has changed since the claim was prepared: our own bug.
     #[inline(never)] // Keeps what it needs on EL2's stack out of its caller's frame.
-    pub fn commit_create(&mut self, claim: Claim) -> CellId {
+    pub fn commit_create(&mut self, claim: &Claim) -> CellId {
         assert!(
             claim.generation == self.generation,
             "a claim outlived a change of the ledger"
         );
-        let Claim { id, holding, .. } = claim;
-        for (number, cpu) in (0..).zip(&holding.cpus) {
+        let id = claim.id;
+        for (number, cpu) in (0..).zip(&claim.holding.cpus) {
             if let Some(cpu) = self.cpus.get_mut(cpu.index()) {
                 (cpu.owner, cpu.number) = (id, number);
             }
         }
-        self.cells[id.index()] = Some(holding);
+        self.cells[id.index()] = Some(claim.holding.clone());
         self.update_root();
         id
     }

@@ -168,6 +168,12 @@ impl<S> Tables<S> {
         self.root
     }
 
+    /// Pages of the start-level table.
+    #[must_use]
+    pub const fn root_pages(&self) -> usize {
+        self.root_entries().div_ceil(descriptor::ENTRIES)
+    }
+
     /// Value of the field `VTCR_EL2.SL0` (4 KiB granule: 2 is level 0, 1 is level 1).
     #[must_use]
     pub const fn vtcr_sl0(&self) -> u64 {
@@ -232,7 +238,7 @@ impl<S> Tables<S> {
             .ok_or(exhausted)
     }
 
-    fn root_entries(&self) -> usize {
+    const fn root_entries(&self) -> usize {
         1 << (self.input_bits - descriptor::entry_bits(self.start_level))
     }
 }

@@ -24,7 +24,7 @@ fn with_cell() -> Ledger {
     let claim = ledger
         .prepare_create(&cell("rtos"), |_| true)
         .expect("the good cell");
-    assert_eq!(ledger.commit_create(claim), id(1));
+    assert_eq!(ledger.commit_create(&claim), id(1));
     ledger
 }
 
@@ -141,7 +141,7 @@ fn a_cells_own_cpu_numbers_follow_its_list() {
     config.cpus = [3, 1].into_iter().map(Mpidr::from_bits).collect();
     let mut ledger = ledger();
     let claim = ledger.prepare_create(&config, |_| true).unwrap();
-    let rtos = ledger.commit_create(claim);
+    let rtos = ledger.commit_create(&claim);
     assert_eq!(ledger.cpus_of(rtos).collect::<Vec<_>>(), [cpu(3), cpu(1)]);
     assert_eq!(
         [0, 1, 2].map(|n| ledger.virtual_cpu(rtos, n)),
@@ -159,7 +159,7 @@ fn roots_cpu_numbers_stay_when_others_leave() {
     let mut ledger = ledger();
     config.cpus = [1, 0].into_iter().map(Mpidr::from_bits).collect();
     let claim = ledger.prepare_create(&config, |_| true).unwrap();
-    let plc = ledger.commit_create(claim);
+    let plc = ledger.commit_create(&claim);
     let root = |ledger: &Ledger| [0, 1, 2, 3, 4].map(|n| ledger.virtual_cpu(CellId::ROOT, n));
     assert_eq!(
         root(&ledger),
@@ -210,7 +210,7 @@ fn what_is_released_leaves_no_trace() {
     let claim = ledger
         .prepare_create(&cell("rtos"), |_| true)
         .expect("it may come again");
-    ledger.commit_create(claim);
+    ledger.commit_create(&claim);
     assert_eq!(all_of(&ledger), all_of(&with_cell()));
 }
 
@@ -229,8 +229,8 @@ fn a_claim_does_not_outlive_a_change() {
     let mut ledger = ledger();
     let [first, second] =
         ["a", "b"].map(|name| ledger.prepare_create(&cell(name), |_| true).unwrap());
-    ledger.commit_create(first);
-    ledger.commit_create(second);
+    ledger.commit_create(&first);
+    ledger.commit_create(&second);
 }
 
 #[test]

@@ -15,7 +15,7 @@ const AT: fn(u64) -> Placement = |address| Placement::At(Hpa(address));
 
 fn create(ledger: &mut Ledger, config: &CellConfig) -> Result<CellId, Refused> {
     let claim = ledger.prepare_create(config, |_| true)?;
-    Ok(ledger.commit_create(claim))
+    Ok(ledger.commit_create(&claim))
 }
 
 /// Asks for the good cell, spoiled by `spoil`, on a board without cells.

@@ -235,7 +235,7 @@ impl Naive {
 fn create_in_both(ledger: &mut Ledger, naive: &mut Naive, config: &CellConfig) -> Option<CellId> {
     match ledger.prepare_create(config, |_| true) {
         Ok(claim) => {
-            let id = ledger.commit_create(claim);
+            let id = ledger.commit_create(&claim);
             assert!(
                 naive.create(id.index(), config).is_some(),
                 "must be refused: {config:?}"
