@@ -27,13 +27,14 @@ use crate::{gate, gic, listed, pages, power, root, stop, sysreg};
 /// # Errors
 /// Whatever the blob or the ledger refuses, `NO_SUCH_SPI`, `HV_PAGES_EXHAUSTED`.
 pub fn create(operation: &Operation, length: u64, caller: Mpidr) -> Result<u64, Refused> {
-    let claimed = &claim(length, caller);
-    let (claim, delivery) = claimed.as_ref().map_err(|refused| *refused)?;
+    let mut delivery = Delivery::Direct;
+    let claim = &claim(length, caller, &mut delivery);
+    let claim = claim.as_ref().map_err(|refused| *refused)?;
     let (id, holding) = (claim.id(), claim.holding());
     let mut tables = Some(build_stage2(claim)?);
     let entered = take_devices(&holding.devices).and_then(|()| {
         let all = || holding.devices.iter().map(|window| window.hpa);
-        commit(claim, *delivery, &mut tables).inspect_err(|_| all().for_each(root::give_back))
+        commit(claim, delivery, &mut tables).inspect_err(|_| all().for_each(root::give_back))
     });
     if let Err(refused) = entered {
         tables.iter().for_each(|tables| discard(id, tables));
@@ -60,9 +61,9 @@ pub fn create(operation: &Operation, length: u64, caller: Mpidr) -> Result<u64, 
     Ok(id.index() as u64)
 }
 
-/// Reads what root wants, and checks whether it may have it.
+/// Reads what root wants, and checks whether it may have it. The claim alone is returned: it is large.
 #[inline(never)] // Keeps what it needs on EL2's stack out of its caller's frame.
-fn claim(length: u64, caller: Mpidr) -> Result<(Claim, Delivery), Refused> {
+fn claim(length: u64, caller: Mpidr, delivery: &mut Delivery) -> Result<Claim, Refused> {
     if !system::lock()?.is_enabled {
         return Err(Refused::new(code::NOT_ENABLED, 0, 0));
     }
@@ -78,8 +79,8 @@ fn claim(length: u64, caller: Mpidr) -> Result<(Claim, Delivery), Refused> {
         listed::find_maintenance(cpu)?;
     }
     let is_off = |cpu| board().cpu(cpu).is_some_and(is_off);
-    let claim = system::lock()?.ledger.prepare_create(config, is_off)?;
-    Ok((claim, config.delivery))
+    *delivery = config.delivery;
+    system::lock()?.ledger.prepare_create(config, is_off)
 }
 
 /// Enters a claim, and takes the tables made for it; or changes nothing, when Linux has turned a CPU on meanwhile.
