@@ -9,7 +9,7 @@ use super::{MAX_ENTRIES, Node, cells, entries};
 pub struct Interrupt {
     /// 0 = SPI, 1 = PPI, 2 and 3 the extended ranges.
     pub kind: u32,
-    /// Number within its kind, at most [`LAST_SPI`] or [`LAST_PPI`].
+    /// Number within its kind, at most `LAST_SPI` or `LAST_PPI`.
     pub number: u32,
     /// Trigger.
     pub flags: u32,
