@@ -97,6 +97,10 @@ void bulkhead_cell_destroy(struct bulkhead_cell_command *request);
 void bulkhead_cell_destroy_all(void);
 void bulkhead_cell_give_back_cpus(void);
 
+/* watch.c: looks after running cells, in the background */
+void bulkhead_watch_after(u64 ms);
+void bulkhead_watch_stop(void);
+
 /* cpus.c: sets of Linux's CPU numbers, one bit each */
 bool bulkhead_cpus_take(struct bulkhead_answer *answer, u64 wanted, u64 *taken);
 bool bulkhead_cpus_give_back(struct bulkhead_answer *answer, u64 *taken);

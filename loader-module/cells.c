@@ -146,9 +146,11 @@ void bulkhead_cell_loaded(struct bulkhead_cell_loaded *request)
 
 void bulkhead_cell_start(struct bulkhead_cell_command *request)
 {
-	if (!bulkhead_system_off(&request->answer))
-		bulkhead_call(&request->answer, BULKHEAD_CALL_CELL_START,
-			      request->cell, 0, 0);
+	if (bulkhead_system_off(&request->answer))
+		return;
+	if (!bulkhead_call(&request->answer, BULKHEAD_CALL_CELL_START,
+			   request->cell, 0, 0))
+		bulkhead_watch_after(request->answer.code);
 }
 
 void bulkhead_cell_stop(struct bulkhead_cell_command *request)

@@ -196,12 +196,15 @@ static bool leave(struct bulkhead_answer *answer, enum bulkhead_left *left)
 {
 	bool refused;
 
+	bulkhead_watch_stop();
 	cpu_hotplug_disable();
 	refused = bulkhead_call_until_done(answer, BULKHEAD_CALL_DISABLE, 0,
 					   DISABLE_TIMEOUT_MS);
 	if (!refused)
 		*left = bulkhead_leave_all(answer);
 	cpu_hotplug_enable();
+	if (refused)
+		bulkhead_watch_after(1);
 	return refused;
 }
 

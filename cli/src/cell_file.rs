@@ -3,7 +3,7 @@
 //! `board-configs/README.md` is the binding.
 
 use bulkhead_abi::MAX_CPUS;
-use bulkhead_model::blob::{Delivery, Name};
+use bulkhead_model::blob::{Delivery, HEARTBEAT_MS, Heartbeat, Name};
 
 use crate::error::{ConfigError, Place};
 use crate::suggest::suggest;
@@ -15,8 +15,11 @@ pub const DEFAULT_GPA: u64 = 0x4000_0000;
 /// Most names in a list; more would not fit EL2's lists.
 const MAX_NAMES: usize = 64;
 
+/// Restarts in a row, with no beat in between, of a cell that stalls. Then it stays as it is.
+const RESTARTS: u32 = 3;
+
 /// Properties of the root node.
-const KNOWN: [&str; 12] = [
+const KNOWN: [&str; 14] = [
     "compatible",
     "model",
     "cpus",
@@ -27,6 +30,8 @@ const KNOWN: [&str; 12] = [
     "interrupts",
     "console",
     "bootargs",
+    "heartbeat-ms",
+    "on-stall",
     "#address-cells",
     "#size-cells",
 ];
@@ -72,6 +77,8 @@ pub struct CellFile {
     pub console: Option<String>,
     /// Passed on to its software.
     pub bootargs: Option<String>,
+    /// How often it promises to beat, and what if it does not.
+    pub heartbeat: Heartbeat,
 }
 
 impl CellFile {
@@ -124,6 +131,7 @@ impl CellFile {
             reader.one_string("console")?,
             reader.one_string("bootargs")?,
         );
+        let heartbeat = reader.heartbeat()?;
         Ok(Self {
             place: reader.place,
             name,
@@ -134,6 +142,7 @@ impl CellFile {
             delivery,
             console,
             bootargs,
+            heartbeat,
         })
     }
 }
@@ -262,6 +271,43 @@ impl<'t> Reader<'t> {
                 Err(self.place.wrong("interrupts", reason))
             }
         }
+    }
+
+    fn heartbeat(&self) -> Result<Heartbeat, ConfigError> {
+        let on_stall = self.one_string("on-stall")?;
+        let Some(value) = self.value("heartbeat-ms") else {
+            return match on_stall {
+                None => Ok(Heartbeat::NONE),
+                Some(_) => Err(self
+                    .place
+                    .wrong("on-stall", "it needs 'heartbeat-ms'; for example: <500>")),
+            };
+        };
+        let words = cells(value).unwrap_or_default();
+        let [period_ms] = words[..] else {
+            return Err(self
+                .place
+                .wrong("heartbeat-ms", "it is not one number, milliseconds"));
+        };
+        if !HEARTBEAT_MS.contains(&period_ms) {
+            let (least, most) = (HEARTBEAT_MS.start(), HEARTBEAT_MS.end());
+            return Err(self.place.wrong(
+                "heartbeat-ms",
+                format!("<{period_ms}> is not a number from {least} to {most}"),
+            ));
+        }
+        let restarts = match on_stall.as_deref() {
+            None | Some("report") => 0,
+            Some("restart") => RESTARTS,
+            Some(found) => {
+                let reason = format!("'{found}' is neither \"report\" nor \"restart\"");
+                return Err(self.place.wrong("on-stall", reason));
+            }
+        };
+        Ok(Heartbeat {
+            period_ms,
+            restarts,
+        })
     }
 
     /// Returns the names in a property, none when it is not there.

@@ -55,7 +55,7 @@ pub fn build(
     set(root, "#size-cells", 2u32);
     set(root, "interrupt-parent", copier.gic());
     root.add_child(cpus(resolved, board)?);
-    for memory in &resolved.config.memory {
+    for memory in resolved.config.ram() {
         let mut node = DeviceTreeNode::new_unchecked(format!("memory@{:x}", memory.gpa.0));
         let window = Window {
             base: memory.gpa.0,
@@ -66,6 +66,9 @@ pub fn build(
         root.add_child(node);
     }
     root.add_child(psci());
+    if let Some(comm) = comm(resolved) {
+        root.add_child(comm);
+    }
     root.add_child(gic(resolved, board, copier.gic())?);
     if let Some(timer) = timer(board) {
         root.add_child(timer);
@@ -154,6 +157,20 @@ fn cpus(resolved: &Resolved<'_>, board: &Board) -> Result<DeviceTreeNode, Config
         cpus.add_child(node);
     }
     Ok(cpus)
+}
+
+/// The page that the cell beats in ([`bulkhead_abi::comm`]).
+fn comm(resolved: &Resolved<'_>) -> Option<DeviceTreeNode> {
+    let (at, promise) = (resolved.config.comm()?, resolved.config.heartbeat);
+    let mut node = DeviceTreeNode::new_unchecked(format!("comm@{:x}", at.0));
+    set(&mut node, "compatible", "bulkhead,comm");
+    let page = Window {
+        base: at.0,
+        size: bulkhead_abi::comm::SIZE.into(),
+    };
+    set(&mut node, "reg", reg(&[page]));
+    set(&mut node, "heartbeat-ms", promise.period_ms);
+    Some(node)
 }
 
 fn psci() -> DeviceTreeNode {

@@ -7,7 +7,9 @@ use bulkhead_abi::enter::IMAGE_MAGIC;
 use bulkhead_abi::info::{CellInfo, Info, state};
 use bulkhead_abi::{ABI_VERSION, MAX_CELLS, MAX_CPUS};
 use bulkhead_model::addr::{Gpa, Hpa, Region};
-use bulkhead_model::blob::{CellConfig, Delivery, MemoryConfig, Name, Placement, SystemConfig};
+use bulkhead_model::blob::{
+    CellConfig, Delivery, Heartbeat, MemoryConfig, Name, Placement, SystemConfig,
+};
 use bulkhead_model::id::Mpidr;
 use bulkhead_model::ledger::Ledger;
 use bulkhead_model::refused::Refused;
@@ -171,5 +173,6 @@ fn bare(name: &str, info: &Info, cell: Cell<'_>) -> Option<CellConfig> {
         devices: arrayvec::ArrayVec::new(),
         spis: arrayvec::ArrayVec::new(),
         delivery: Delivery::default(),
+        heartbeat: Heartbeat::NONE,
     })
 }

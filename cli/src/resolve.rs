@@ -8,7 +8,7 @@ mod devices;
 mod warnings;
 
 use arrayvec::ArrayVec;
-use bulkhead_model::addr::{Gpa, Hpa};
+use bulkhead_model::addr::{Gpa, Hpa, PAGE_SIZE};
 use bulkhead_model::blob::{CellConfig, DeviceConfig, MAX_DEVICES, MemoryConfig, Placement};
 use bulkhead_model::id::{Mpidr, Spi};
 
@@ -18,7 +18,7 @@ use crate::cell_file::{CellFile, Cpus};
 use crate::error::ConfigError;
 use crate::suggest::suggest;
 use crate::tree::interrupts::Interrupt;
-use crate::tree::reg::Window;
+use crate::tree::reg::{Window, windows};
 use crate::tree::{Named, Node};
 pub use blame::blame;
 use devices::{Beside, is_used, merge, pages};
@@ -54,6 +54,7 @@ pub fn resolve<'t>(
         devices: ArrayVec::new(),
         spis: ArrayVec::new(),
         delivery: cell.delivery,
+        heartbeat: cell.heartbeat,
     };
     for memory in &cell.memory {
         let placement = memory
@@ -76,11 +77,53 @@ pub fn resolve<'t>(
     claim_interrupts(&mut config, cell, &devices, &beside)?;
     let allowed = allowed(cell, board, &devices)?;
     warnings.extend(warnings::warnings(cell, &devices, &allowed));
+    if cell.heartbeat.is_wanted() {
+        let page = comm_page(cell, &config, board)?;
+        push(&mut config.memory, page, &cell.place, "heartbeat-ms")?;
+    }
     Ok(Resolved {
         config,
         console: console(cell, board, &devices)?,
         devices,
         warnings,
+    })
+}
+
+/// The comm page: from anywhere in the pool, and where the cell sees nothing else: behind its main memory, or behind what
+/// is there.
+fn comm_page(
+    cell: &CellFile,
+    config: &CellConfig,
+    board: &Board,
+) -> Result<MemoryConfig, ConfigError> {
+    let gic = windows(board.gic()?).unwrap_or_default();
+    let memory = config.memory.iter().map(|m| (m.gpa.0, m.size));
+    let devices = config.devices.iter().map(|d| (d.gpa.0, d.size));
+    let taken: Vec<Window> = memory
+        .chain(devices)
+        .map(|(base, size)| Window { base, size })
+        .chain(gic)
+        .collect();
+    let behind = |window: &Window| {
+        let end = window.base.checked_add(window.size)?;
+        end.checked_next_multiple_of(PAGE_SIZE)
+    };
+    let mut page = taken.first().and_then(behind);
+    let base = loop {
+        let base = page.ok_or_else(|| {
+            cell.place
+                .wrong("heartbeat-ms", "no guest address is left for its page")
+        })?;
+        let size = PAGE_SIZE;
+        match taken.iter().find(|w| w.overlaps(&Window { base, size })) {
+            None => break base,
+            Some(other) => page = behind(other),
+        }
+    };
+    Ok(MemoryConfig {
+        gpa: Gpa(base),
+        placement: Placement::Pool,
+        size: PAGE_SIZE,
     })
 }
 

@@ -51,6 +51,7 @@ struct bulkhead_enter_args {
 #define BULKHEAD_CALL_CELL_STOP 0xc6004208
 #define BULKHEAD_CALL_CELL_DESTROY 0xc6004209
 #define BULKHEAD_CALL_CELL_WAIT 0xc600420a
+#define BULKHEAD_CALL_CELL_WATCH 0xc600420b
 
 /* src/code.rs, those that the module gives or looks at. */
 #define BULKHEAD_CODE_PENDING 1

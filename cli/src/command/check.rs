@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bulkhead_model::addr::{Hpa, PAGE_SIZE, Region};
-use bulkhead_model::blob::{Placement, SystemConfig};
+use bulkhead_model::blob::{Heartbeat, Placement, SystemConfig};
 use bulkhead_model::id::{CellId, Mpidr};
 use bulkhead_model::ledger::Ledger;
 use bulkhead_model::refused::Refused;
@@ -134,6 +134,14 @@ fn join(mut reports: Vec<Report>) -> Report {
     }
 }
 
+/// The word of a cell's file.
+fn on_stall(heartbeat: Heartbeat) -> &'static str {
+    match heartbeat.restarts {
+        0 => "report",
+        _ => "restart",
+    }
+}
+
 fn report(cell: &CellFile, resolved: &Resolved<'_>, board: &Board, tree_size: usize) -> Report {
     let config = &resolved.config;
     let mut lines = vec![
@@ -146,7 +154,7 @@ fn report(cell: &CellFile, resolved: &Resolved<'_>, board: &Board, tree_size: us
             mpidr.get()
         ));
     }
-    for memory in &config.memory {
+    for memory in config.ram() {
         let from = match memory.placement {
             Placement::Pool => "from the pool".to_owned(),
             Placement::At(hpa) => format!("physically at {:#x}", hpa.0),
@@ -155,6 +163,14 @@ fn report(cell: &CellFile, resolved: &Resolved<'_>, board: &Board, tree_size: us
             "memory: {} at {:#x}, {from}",
             Bytes(memory.size),
             memory.gpa.0
+        ));
+    }
+    if let Some(comm) = config.comm() {
+        lines.push(format!(
+            "heartbeat: each {} ms, on a stall: {}; comm page at {:#x}",
+            config.heartbeat.period_ms,
+            on_stall(config.heartbeat),
+            comm.0
         ));
     }
     for device in &resolved.devices {
@@ -187,6 +203,7 @@ fn report(cell: &CellFile, resolved: &Resolved<'_>, board: &Board, tree_size: us
     let json = json!({
         "file": cell.place.file, "board": board.file, "name": cell.name.as_str(),
         "cpus": config.cpus.iter().map(|mpidr| mpidr.get()).collect::<Vec<_>>(),
+        "heartbeat": config.comm().map(|comm| json!({ "period_ms": config.heartbeat.period_ms, "on_stall": on_stall(config.heartbeat), "comm": comm.0 })),
         "memory": cell.memory.iter().map(|m| json!({ "gpa": m.gpa, "size": m.size, "hpa": m.hpa })).collect::<Vec<_>>(),
         "devices": config.devices.iter().map(|d| json!({ "gpa": d.gpa.0, "hpa": d.hpa.0, "size": d.size })).collect::<Vec<_>>(),
         "warnings": resolved.warnings,

@@ -91,7 +91,7 @@ pub(super) fn put(
 fn memory(info: &CellInfo, record: Option<&Record>) -> Vec<MemoryConfig> {
     let recorded = record
         .and_then(Record::config)
-        .map(|config| config.memory.to_vec());
+        .map(|config| config.ram().to_vec());
     recorded.unwrap_or_else(|| {
         vec![MemoryConfig {
             gpa: Gpa(info.gpa),

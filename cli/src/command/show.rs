@@ -1,7 +1,9 @@
 //! `cell list`, `cell show`, `cell stats`: the shared area as tables.
 
 use bulkhead_abi::MAX_CPUS;
-use bulkhead_abi::info::{CellInfo, CpuInfo, FaultRecord, Info, cpu_state, exit, fault};
+use bulkhead_abi::info::{
+    CellInfo, CpuInfo, FaultRecord, Health, Info, cause, cpu_state, exit, fault, state,
+};
 use bulkhead_model::blob::Delivery;
 use bulkhead_model::id::Mpidr;
 use serde_json::{Value, json};
@@ -30,17 +32,66 @@ pub fn list() -> Result<Report, Error> {
     Ok(Report::new(table(&header, rows, 4), json))
 }
 
+/// The state with what the heart says of it.
+fn state_text(cell: Cell<'_>) -> String {
+    let health = cell.info.health;
+    match state_of(cell) {
+        state if is_stalled(cell) => format!("{state} (stalled {} s)", health.silent_ms / 1000),
+        state => state.to_owned(),
+    }
+}
+
+fn state_of(cell: Cell<'_>) -> &'static str {
+    match cell.id {
+        0 => "running",
+        _ => state_name(cell.info.state),
+    }
+}
+
+fn is_stalled(cell: Cell<'_>) -> bool {
+    cell.info.state == state::RUNNING && cell.info.health.is_stalled != 0
+}
+
+/// The heart of a cell, and why it was told to stop or to start anew.
+fn life_lines(cell: &CellInfo) -> Vec<String> {
+    let mut lines = Vec::new();
+    let health = cell.health;
+    if health.heartbeat_ms != 0 {
+        lines.push(format!(
+            "  heartbeat: each {} ms; {} beats, the last one seen {} ms ago",
+            health.heartbeat_ms, health.beats, health.silent_ms
+        ));
+    }
+    if cell.cause != cause::NONE {
+        lines.push(format!(
+            "  last end: by {}; started anew {} times",
+            cause_name(cell.cause),
+            cell.restarts
+        ));
+    }
+    lines
+}
+
+fn cause_name(number: u32) -> &'static str {
+    cause::NAMES
+        .get(number as usize)
+        .copied()
+        .unwrap_or("unknown")
+}
+
+fn health_json(health: &Health) -> Value {
+    if health.heartbeat_ms == 0 {
+        return Value::Null;
+    }
+    json!({ "period_ms": health.heartbeat_ms, "beats": health.beats, "silent_ms": health.silent_ms })
+}
+
 fn row(info: &Info, cell: Cell<'_>) -> Vec<String> {
     let is_root = cell.id == 0;
     vec![
         cell.id.to_string(),
         live::cell_name(info, cell.id as u64),
-        if is_root {
-            "running"
-        } else {
-            state_name(cell.info.state)
-        }
-        .to_owned(),
+        state_text(cell),
         cpu_list(info, cell.id),
         if is_root {
             "-".to_owned()
@@ -63,7 +114,8 @@ fn summary(info: &Info, cell: Cell<'_>) -> Value {
         .collect();
     json!({
         "id": cell.id, "name": live::cell_name(info, cell.id as u64),
-        "state": if cell.id == 0 { "running" } else { state_name(cell.info.state) },
+        "state": state_of(cell), "stalled": is_stalled(cell), "heartbeat": health_json(&cell.info.health),
+        "cause": cause_name(cell.info.cause), "restarts": cell.info.restarts,
         "cpus": mpidrs, "ram_size": cell.info.ram_size, "gpa": cell.info.gpa, "hpa": cell.info.hpa,
         "spi_count": cell.info.spi_count, "delivery": delivery(cell.info), "exits": exits(info, cell.id),
         "fault": to_json(&cell.info.fault),
@@ -132,15 +184,7 @@ pub fn show(context: &Context, name: &str) -> Result<Report, Error> {
     } else {
         live::cell(&info, name)?
     };
-    let mut lines = vec![format!(
-        "{name}: {}, id {}",
-        if cell.id == 0 {
-            "running"
-        } else {
-            state_name(cell.info.state)
-        },
-        cell.id
-    )];
+    let mut lines = vec![format!("{name}: {}, id {}", state_text(cell), cell.id)];
     for (index, cpu) in cpus(&info, cell.id) {
         lines.push(format!(
             "  CPU {index}: affinity {:#x}, {}",
@@ -162,6 +206,7 @@ pub fn show(context: &Context, name: &str) -> Result<Report, Error> {
             c.spi_count,
             delivery(c)
         ));
+        lines.extend(life_lines(c));
     }
     if let Some(record) = context.store.get(name) {
         lines.extend(

@@ -7,7 +7,7 @@ use bulkhead_cli::resolve::{Resolved, resolve};
 use bulkhead_cli::tree::reg::{Window, windows};
 use bulkhead_cli::tree::{Tree, cells, compile};
 use bulkhead_cli::{guest_tree, tree::interrupts};
-use bulkhead_model::addr::Hpa;
+use bulkhead_model::addr::{Gpa, Hpa};
 use bulkhead_model::blob::{CellConfig, Conduit, MAX_SIZE, Placement, SystemConfig};
 use bulkhead_model::id::Mpidr;
 
@@ -300,4 +300,44 @@ fn this_boards_cells_are_good() {
         count += 1;
     }
     assert!(count >= 2);
+}
+
+#[test]
+fn a_heartbeat_brings_a_page_that_is_no_memory() {
+    let virt = read("virt");
+    let config = resolved(&virt, "").config;
+    assert_eq!((config.comm(), config.memory.len()), (None, 1));
+    let change = "heartbeat-ms = <500>; on-stall = \"restart\"";
+    let config = resolved(&virt, change).config;
+    let heartbeat = (config.heartbeat.period_ms, config.heartbeat.restarts);
+    assert_eq!(heartbeat, (500, 3));
+    assert_eq!(
+        (config.comm(), config.ram().len()),
+        (Some(Gpa(0x4100_0000)), 1)
+    );
+    let mut blob = [0; MAX_SIZE];
+    let length = config.encode(&mut blob).unwrap();
+    assert_eq!(CellConfig::decode(&blob[..length]), Ok(config));
+    let tree = own_tree(&virt, change);
+    let node = tree.resolve("/comm@41000000").unwrap();
+    assert!(node.is_compatible("bulkhead,comm"));
+    assert_eq!(node.u32("heartbeat-ms"), Some(500));
+    assert_eq!(windows(node).unwrap(), [window(0x4100_0000, 0x1000)]);
+    let is_memory = |node: &bulkhead_cli::tree::Node<'_>| node.name().starts_with("memory@");
+    assert_eq!(tree.root().children().filter(is_memory).count(), 1);
+}
+
+#[test]
+fn the_page_of_a_heartbeat_makes_way_for_everything_else() {
+    let virt = read("virt");
+    let comm = |memory: &str| {
+        let change = format!("heartbeat-ms = <500>; memory = {memory}");
+        resolved(&virt, &change).config.comm()
+    };
+    // Behind the second region, which follows the first at once.
+    let two = comm("<0 0x40000000 0 0x100000 0 0x40100000 0 0x3000>");
+    assert_eq!(two, Some(Gpa(0x4010_3000)));
+    // Behind the redistributors and the UART: the main memory ends at the distributor.
+    let below = comm("<0 0x07f00000 0 0x100000>");
+    assert_eq!(below, Some(Gpa(0x0801_0000)));
 }

@@ -22,7 +22,7 @@ use bulkhead_cli::symbols::Symbols;
 use bulkhead_cli::top::Rates;
 use bulkhead_model::addr::{Gpa, Hpa, Region};
 use bulkhead_model::blob::{
-    CellConfig, Delivery, DeviceConfig, MemoryConfig, Name, Placement, SystemConfig,
+    CellConfig, Delivery, DeviceConfig, Heartbeat, MemoryConfig, Name, Placement, SystemConfig,
 };
 use bulkhead_model::id::{Mpidr, Spi};
 use bulkhead_model::ledger::Ledger;
@@ -57,11 +57,12 @@ fn machine() -> (Machine, SystemConfig) {
                 devices: [uart].into_iter().collect(),
                 spis: [Spi::new(40).unwrap()].into_iter().collect(),
                 delivery: Delivery::Direct,
+                heartbeat: Heartbeat::NONE,
             },
             |_| true,
         )
         .unwrap();
-    ledger.commit_create(claim);
+    ledger.commit_create(&claim);
     (Machine { board, ledger }, system)
 }
 

@@ -23,7 +23,7 @@ pub const CELL_CREATE: u32 = vendor64(0x4204);
 pub const CELL_LOAD: u32 = vendor64(0x4205);
 /// Root: x1 = cell, x2 = entry point, x3 = value of x0 there: loading is complete.
 pub const CELL_LOADED: u32 = vendor64(0x4206);
-/// Root: x1 = cell.
+/// Root: x1 = cell. Returns after how many milliseconds to call [`CELL_WATCH`]; 0: not at all.
 pub const CELL_START: u32 = vendor64(0x4207);
 /// Root: x1 = cell. May answer `PENDING`: call again.
 pub const CELL_STOP: u32 = vendor64(0x4208);
@@ -31,6 +31,11 @@ pub const CELL_STOP: u32 = vendor64(0x4208);
 pub const CELL_DESTROY: u32 = vendor64(0x4209);
 /// Root: x1 = cell. Returns 0 when no work is under way for it (RAM zeroed, CPUs stopped), else `PENDING`.
 pub const CELL_WAIT: u32 = vendor64(0x420a);
+/// Root: looks at the hearts of all running cells, and after cells that are stopping. Returns after how many milliseconds to
+/// call again; 0: not until a cell is started.
+pub const CELL_WATCH: u32 = vendor64(0x420b);
+/// Anyone: returns the guest address of the caller's comm page ([`crate::comm`]); `NOT_SUPPORTED` when it has none.
+pub const COMM_ADDRESS: u32 = vendor64(0x420c);
 
 /// SMCCC: number of vendor hypervisor calls.
 pub const UID_QUERY: u32 = 0x8600_ff01;

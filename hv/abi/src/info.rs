@@ -137,6 +137,55 @@ pub struct FaultRecord {
     pub x: [u64; 31],
 }
 
+/// Why a cell was last told to stop, or to start anew ([`CellInfo::cause`]).
+pub mod cause {
+    /// It was not.
+    pub const NONE: u32 = 0;
+    /// Root asked.
+    pub const ROOT: u32 = 1;
+    /// It called `SYSTEM_OFF`.
+    pub const SYSTEM_OFF: u32 = 2;
+    /// It called `SYSTEM_RESET`.
+    pub const SYSTEM_RESET: u32 = 3;
+    /// A fault.
+    pub const FAULT: u32 = 4;
+    /// Its heart stood still, and its file says "restart".
+    pub const STALL: u32 = 5;
+    /// Names by number.
+    pub const NAMES: [&str; 6] = [
+        "none",
+        "root",
+        "SYSTEM_OFF",
+        "SYSTEM_RESET",
+        "fault",
+        "stall",
+    ];
+}
+
+/// How a cell is, by its heartbeat. As of the last `CELL_WATCH`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Health {
+    /// Beats since its start.
+    pub beats: u64,
+    /// Since the last beat was seen, or since its start, milliseconds.
+    pub silent_ms: u64,
+    /// The period that it promised, milliseconds; 0: no heartbeat.
+    pub heartbeat_ms: u32,
+    /// 1: silent for too long.
+    pub is_stalled: u32,
+}
+
+impl Health {
+    /// No heartbeat.
+    pub const NONE: Self = Self {
+        beats: 0,
+        silent_ms: 0,
+        heartbeat_ms: 0,
+        is_stalled: 0,
+    };
+}
+
 /// One cell.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -159,6 +208,12 @@ pub struct CellInfo {
     pub spi_count: u32,
     /// 0 = direct, 1 = listed.
     pub delivery: u32,
+    /// Why it was last told to stop or to start anew: see [`cause`].
+    pub cause: u32,
+    /// How often it started anew since root started it, by itself or for a stall.
+    pub restarts: u32,
+    /// Its heartbeat.
+    pub health: Health,
     /// Last fault.
     pub fault: FaultRecord,
 }

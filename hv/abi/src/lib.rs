@@ -7,6 +7,7 @@
 
 pub mod call;
 pub mod code;
+pub mod comm;
 pub mod enter;
 pub mod info;
 pub mod ioctl;

@@ -25,7 +25,7 @@ fn constants() -> BTreeMap<String, u64> {
     all.extend(
         named!("BULKHEAD_CALL_", call, CELL_CREATE CELL_LOAD CELL_LOADED CELL_START CELL_STOP),
     );
-    all.extend(named!("BULKHEAD_CALL_", call, CELL_DESTROY CELL_WAIT));
+    all.extend(named!("BULKHEAD_CALL_", call, CELL_DESTROY CELL_WAIT CELL_WATCH));
     all.extend(
         named!("BULKHEAD_", enter, IMAGE_MAGIC HV_ALIGN MAILBOX_SIZE ENTER_PREPARE ENTER_JOIN),
     );

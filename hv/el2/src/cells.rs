@@ -9,6 +9,7 @@ use bulkhead_abi::{MAX_CPUS, PAGE_SIZE, code};
 use bulkhead_model::addr::{Gpa, Hpa, Region};
 use bulkhead_model::blob::{self, CellConfig, Delivery};
 use bulkhead_model::cell::{Request as Event, State, next};
+use bulkhead_model::heart::Heart;
 use bulkhead_model::id::{CellId, Mpidr};
 use bulkhead_model::ledger::{Claim, Holding, Window};
 use bulkhead_model::paging::{Tables, stage2};
@@ -20,7 +21,7 @@ use crate::board::board;
 use crate::layout::bytes;
 use crate::percpu::{PerCpu, Request};
 use crate::system::{self, Operation, System};
-use crate::{gate, gic, listed, pages, power, root, stop, sysreg};
+use crate::{gate, gic, heart, listed, pages, power, root, stop, sysreg};
 
 /// `CELL_CREATE`: returns the id.
 ///
@@ -183,9 +184,11 @@ fn build_stage2(claim: &Claim) -> Result<Tables, Refused> {
 
 fn windows(holding: &Holding) -> impl Iterator<Item = (&Window, u64)> {
     let memory = holding
-        .memory
+        .ram()
         .iter()
         .map(|window| (window, stage2::NORMAL_RWX));
+    let comm = holding.memory.get(holding.ram().len()..).unwrap_or(&[]);
+    let memory = memory.chain(comm.iter().map(|window| (window, stage2::NORMAL_RW_XN)));
     memory.chain(
         holding
             .devices
@@ -303,7 +306,7 @@ fn begin_load(id: u64, gpa: u64, length: u64) -> Result<Hpa, Refused> {
     let part = Region::new(Gpa(gpa), length).map_err(|_| outside)?;
     let holding = system.ledger.cell(id);
     let window = holding
-        .and_then(|cell| cell.memory.iter().find(|window| window.gpa.covers(&part)))
+        .and_then(|cell| cell.ram().iter().find(|window| window.gpa.covers(&part)))
         .ok_or(outside)?;
     let to = Hpa(window.hpa.base().0 + (gpa - window.gpa.base().0));
     if system.cells[id.index()].state != State::Loading {
@@ -333,23 +336,25 @@ pub fn loaded(system: &mut System, id: CellId, entry: u64, argument: u64) -> Res
 pub fn is_entry(system: &System, cell: CellId, entry: u64) -> bool {
     let is_ram = |holding: &Holding| {
         holding
-            .memory
+            .ram()
             .iter()
             .any(|window| window.gpa.contains(Gpa(entry)))
     };
     entry.is_multiple_of(4) && system.ledger.cell(cell).is_some_and(is_ram)
 }
 
-/// `CELL_START`.
+/// `CELL_START`: returns after how long to look at the cells, milliseconds.
 ///
 /// # Errors
 /// `WRONG_STATE`.
-pub fn start(system: &mut System, id: CellId) -> Result<(), Refused> {
+pub fn start(system: &mut System, id: CellId) -> Result<u64, Refused> {
     next(system.cells[id.index()].state, Event::Start)?;
+    let slot = &mut system.cells[id.index()];
+    (slot.cause, slot.restarts, slot.heart) = (0, 0, Heart::UNKNOWN);
     start_first(system, id)?;
     system.publish(id);
     defmt::info!("cell {=usize} started", id.index());
-    Ok(())
+    Ok(heart::interval(system))
 }
 
 /// Has the first CPU of a loaded cell run its code. The state comes first: the CPU looks at it.
@@ -361,6 +366,7 @@ pub fn start_first(system: &mut System, id: CellId) -> Result<(), Refused> {
     system.advance(id, Event::Start)?;
     // No interrupt is left active, pending or enabled by a former run.
     gic::hand_over(system.ledger.spis_of(id), first.mpidr);
+    heart::start(system, id);
     let slot = &mut system.cells[id.index()];
     let (entry, argument) = (slot.entry, slot.argument);
     slot.root_stops = false;

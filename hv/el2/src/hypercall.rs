@@ -10,7 +10,7 @@ use bulkhead_model::refused::Refused;
 use crate::handle::Outcome;
 use crate::percpu::Cpu;
 use crate::system::Operation;
-use crate::{cells, enable, stop, system};
+use crate::{cells, enable, heart, stop, system};
 
 /// PSTATE.M of EL1 with either stack pointer, execution state AArch64.
 const EL1T: u64 = 0b0100;
@@ -44,13 +44,19 @@ pub fn serve(cpu: &mut Cpu, function: u32) -> Outcome {
             cpu.frame.x[..2].copy_from_slice(&[ABI_VERSION.into(), 0]);
             return Outcome::Resume;
         }
+        call::COMM_ADDRESS => {
+            return Outcome::Return(match heart::address(cpu.shared.cell()) {
+                Ok(address) => address.cast_signed(),
+                Err(_) => bulkhead_model::smccc::NOT_SUPPORTED,
+            });
+        }
         _ => {}
     }
     let is_kernel = cpu.frame.spsr & 0b1_1110 == EL1T;
     if cpu.shared.cell() != CellId::ROOT || !is_kernel {
         return Outcome::Return(bulkhead_model::smccc::NOT_SUPPORTED);
     }
-    if !(call::COMMIT..=call::CELL_WAIT).contains(&function) {
+    if !(call::COMMIT..=call::CELL_WATCH).contains(&function) {
         return Outcome::Return(bulkhead_model::smccc::NOT_SUPPORTED);
     }
     let [x0, x1, x2] = match roots(cpu, function) {
@@ -69,6 +75,10 @@ fn roots(cpu: &Cpu, function: u32) -> Result<u64, Refused> {
         // All CPUs do at once.
         return enable::may_leave(&*system::lock()?).map(|()| 0);
     }
+    if function == call::CELL_WATCH {
+        // Beside an operation: whoever is under way, the other cells are looked after.
+        return Ok(heart::watch(&mut *system::lock()?));
+    }
     let operation = &Operation::begin()?;
     match function {
         call::CELL_CREATE => return cells::create(operation, x1, cpu.shared.mpidr),
@@ -85,7 +95,7 @@ fn roots(cpu: &Cpu, function: u32) -> Result<u64, Refused> {
             let id = system.existing(x1)?;
             match function {
                 call::CELL_LOADED => cells::loaded(system, id, x2, x3),
-                call::CELL_START => cells::start(system, id),
+                call::CELL_START => return cells::start(system, id),
                 call::CELL_STOP => stop::stop(system, id),
                 _ => cells::wait(system, id),
             }

@@ -6,7 +6,7 @@ use core::mem::offset_of;
 use core::sync::atomic::{AtomicU64, Ordering, fence};
 
 use bulkhead_abi::info::{
-    CellInfo, CpuInfo, FaultRecord, INFO_SIZE, Info, LOG_RING_SIZE, PanicRecord,
+    CellInfo, CpuInfo, FaultRecord, Health, INFO_SIZE, Info, LOG_RING_SIZE, PanicRecord,
 };
 use bulkhead_abi::{ABI_VERSION, enter};
 use bulkhead_model::id::{CellId, CpuId};
@@ -93,6 +93,12 @@ pub fn set_fault(id: CellId, fault: FaultRecord) {
     bump(info);
     put!(info, .cells[id.index()].fault = fault);
     bump(info);
+}
+
+/// Changes what is known of a cell's heart, by itself: it changes often. The caller holds the system's lock.
+pub fn set_health(cell: CellId, health: Health) {
+    let Some(info) = info() else { return };
+    put!(info, .cells[cell.index()].health = health);
 }
 
 /// Makes the sequence odd, or even again.

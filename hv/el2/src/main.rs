@@ -15,6 +15,7 @@ mod gate;
 mod gic;
 mod guest;
 mod handle;
+mod heart;
 mod hypercall;
 mod info;
 mod intid;

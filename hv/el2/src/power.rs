@@ -1,7 +1,7 @@
 //! Turning CPUs on and off, as PSCI says: for root on physical affinities, for other cells on their own numbers.
 
 use bulkhead_abi::code;
-use bulkhead_abi::info::cpu_state;
+use bulkhead_abi::info::{cause, cpu_state};
 use bulkhead_model::addr::Hpa;
 use bulkhead_model::cell::{Request as Event, State};
 use bulkhead_model::id::{CellId, Mpidr};
@@ -100,8 +100,8 @@ impl View for Locked<'_> {
 }
 
 /// The cell ends, or starts anew: its other CPUs are told now, this one parks, the last one settles it.
-fn end(system: &mut System, cell: CellId, event: Event) -> Outcome {
-    match stop::begin_stop(system, cell, event) {
+fn end(system: &mut System, cell: CellId, event: Event, cause: u32) -> Outcome {
+    match stop::begin_stop(system, cell, event, cause) {
         Ok(()) => Outcome::Park,
         Err(_) => Outcome::Return(psci::DENIED),
     }
@@ -143,8 +143,8 @@ pub fn serve(cpu: &Cpu, call: Call) -> Outcome {
         Decision::TurnOff => Outcome::Park,
         // A pending interrupt of the cell ends this at once; none needs an exit.
         Decision::Standby => Outcome::Standby,
-        Decision::SystemOff => end(&mut system, caller, Event::Stop),
-        Decision::SystemReset => end(&mut system, caller, Event::Reset),
+        Decision::SystemOff => end(&mut system, caller, Event::Stop, cause::SYSTEM_OFF),
+        Decision::SystemReset => end(&mut system, caller, Event::Reset, cause::SYSTEM_RESET),
         Decision::Forward => Outcome::Forward,
     }
 }

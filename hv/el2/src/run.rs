@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use aarch64_cpu::registers::{CNTPCT_EL0, ESR_EL2, FAR_EL2, Readable};
-use bulkhead_abi::info::{FaultRecord, cpu_state};
+use bulkhead_abi::info::{FaultRecord, cause, cpu_state};
 use bulkhead_model::cell::{Request as Event, State};
 use bulkhead_model::id::CellId;
 use bulkhead_model::psci::CpuPower;
@@ -134,6 +134,7 @@ fn fail(cpu: &Cpu, fault: Fault) {
         let is_first = system.cells[cell.index()].state == State::Running;
         if system.advance(cell, Event::Fault).is_ok() && is_first {
             info::set_fault(cell, record);
+            system.cells[cell.index()].cause = cause::FAULT;
             system.cells[cell.index()].stop_time = CNTPCT_EL0.get();
             system.stop_cpus(cell);
             system.publish(cell);

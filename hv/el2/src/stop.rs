@@ -4,6 +4,7 @@
 
 use aarch64_cpu::registers::{CNTFRQ_EL0, CNTPCT_EL0, Readable};
 use arrayvec::ArrayVec;
+use bulkhead_abi::info::cause;
 use bulkhead_abi::{MAX_CPUS, code};
 use bulkhead_model::addr::{Hpa, Region};
 use bulkhead_model::blob::MAX_DEVICES;
@@ -34,19 +35,25 @@ pub fn stop(system: &mut System, id: CellId) -> Result<(), Refused> {
         defmt::info!("cell {=usize} stopped", id.index());
         return Ok(());
     }
-    begin_stop(system, id, Event::Stop)?;
+    begin_stop(system, id, Event::Stop, cause::ROOT)?;
     system.cells[id.index()].root_stops = true;
     finish_stop(system, id)?;
     system.publish(id);
     Err(pending(system, id)) // the next call finds it stopped
 }
 
-/// Tells a running cell's CPUs to stop, for good or to start anew (`event`).
-pub fn begin_stop(system: &mut System, id: CellId, event: Event) -> Result<(), Refused> {
+/// Tells a running cell's CPUs to stop, for good or to start anew (`event`), for that cause (`abi::info::cause`).
+pub fn begin_stop(
+    system: &mut System,
+    id: CellId,
+    event: Event,
+    cause: u32,
+) -> Result<(), Refused> {
     let was = system.cells[id.index()].state;
     system.advance(id, event)?;
     if system.cells[id.index()].state != was {
-        system.cells[id.index()].stop_time = CNTPCT_EL0.get();
+        let slot = &mut system.cells[id.index()];
+        (slot.stop_time, slot.cause) = (CNTPCT_EL0.get(), cause);
         system.stop_cpus(id);
         system.publish(id);
     }
@@ -64,6 +71,8 @@ pub fn settle(system: &mut System, id: CellId) -> Result<(), Refused> {
     system.advance(id, Event::Parked)?;
     if system.cells[id.index()].state == State::Loaded {
         defmt::info!("cell {=usize} restarts", id.index());
+        let slot = &mut system.cells[id.index()];
+        slot.restarts = slot.restarts.wrapping_add(1);
         start_first(system, id)?;
     }
     system.publish(id);
@@ -71,7 +80,7 @@ pub fn settle(system: &mut System, id: CellId) -> Result<(), Refused> {
 }
 
 /// Answers `PENDING` until they have; cuts the cell off when one does not in time.
-fn finish_stop(system: &mut System, id: CellId) -> Result<(), Refused> {
+pub fn finish_stop(system: &mut System, id: CellId) -> Result<(), Refused> {
     if system.are_parked(id) {
         return settle(system, id);
     }
@@ -108,7 +117,7 @@ pub fn destroy(operation: &Operation, id: u64, caller: Mpidr) -> Result<u64, Ref
     let id = system.existing(id)?;
     match system.cells[id.index()].state {
         State::Running | State::Restarting => {
-            begin_stop(system, id, Event::Stop)?;
+            begin_stop(system, id, Event::Stop, cause::ROOT)?;
             return Err(pending(system, id));
         }
         State::Stopping | State::Failing => {

@@ -3,11 +3,12 @@
 //! One rule: the lock is held for one look or one change of states, never while tables are built, RAM is copied or zeroed, or
 //! a CPU is waited for. What takes long is done by the one [`Operation`] that may be under way.
 
-use bulkhead_abi::info::{CellInfo, cpu_state};
+use bulkhead_abi::info::{CellInfo, Health, cpu_state};
 use bulkhead_abi::{MAX_CELLS, NAME_SIZE, code};
 use bulkhead_model::addr::{Hpa, Region};
 use bulkhead_model::blob::{Delivery, SystemConfig};
 use bulkhead_model::cell::{Request as Event, State, next};
+use bulkhead_model::heart::Heart;
 use bulkhead_model::id::CellId;
 use bulkhead_model::ledger::Ledger;
 use bulkhead_model::paging::{Draft, Tables, root_pages, stage2};
@@ -49,6 +50,14 @@ pub struct Cell {
     pub stop_time: u64,
     /// Cells that had this slot.
     pub generation: u32,
+    /// Why it was last told to stop or start anew (`abi::info::cause`).
+    pub cause: u32,
+    /// How often it started anew.
+    pub restarts: u32,
+    /// Its heart, and what root knows of it.
+    pub heart: Heart,
+    /// See `heart`.
+    pub health: Health,
 }
 
 impl Cell {
@@ -63,6 +72,10 @@ impl Cell {
         is_cut_off: false,
         stop_time: 0,
         generation: 0,
+        cause: 0,
+        restarts: 0,
+        heart: Heart::UNKNOWN,
+        health: Health::NONE,
     };
 }
 
@@ -307,6 +320,9 @@ impl System {
             ram_size: 0,
             spi_count: 0,
             delivery: cell.delivery as u32,
+            cause: cell.cause,
+            restarts: cell.restarts,
+            health: cell.health,
             fault: info::NO_FAULT, // not written: `info::set_fault` does
         };
         let Some(holding) = self.ledger.cell(id) else {
@@ -317,7 +333,7 @@ impl System {
         if let Some(first) = holding.memory.first() {
             (record.gpa, record.hpa) = (first.gpa.base().0, first.hpa.base().0);
         }
-        record.ram_size = holding.memory.iter().map(|window| window.hpa.size()).sum();
+        record.ram_size = holding.ram().iter().map(|window| window.hpa.size()).sum();
         if id != CellId::ROOT {
             record.spi_count = holding.spis.count();
         }

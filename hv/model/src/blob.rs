@@ -9,9 +9,10 @@
 mod words;
 
 use core::fmt;
+use core::ops::RangeInclusive;
 
 use arrayvec::ArrayVec;
-use bulkhead_abi::{ABI_VERSION, MAX_CPUS, NAME_SIZE, code};
+use bulkhead_abi::{ABI_VERSION, MAX_CPUS, NAME_SIZE, PAGE_SIZE, code};
 
 use crate::addr::{Address, Gpa, Hpa, Region};
 use crate::id::{Mpidr, Spi};
@@ -40,6 +41,7 @@ pub const MAX_SIZE: usize = {
     let cell = 3
         + NAME_WORDS
         + 1
+        + 2
         + (1 + MAX_CPUS)
         + (1 + 4 * MAX_MEMORY)
         + (1 + 3 * MAX_DEVICES)
@@ -252,6 +254,31 @@ pub enum Delivery {
     Listed,
 }
 
+/// A cell's promise to beat.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Heartbeat {
+    /// A beat at least each such time, milliseconds: one of [`HEARTBEAT_MS`]; 0: there is no heartbeat.
+    pub period_ms: u32,
+    /// How often in a row, with no beat in between, it is started anew when its heart stands still.
+    pub restarts: u32,
+}
+
+impl Heartbeat {
+    /// None.
+    pub const NONE: Self = Self {
+        period_ms: 0,
+        restarts: 0,
+    };
+
+    /// Tells whether there is one.
+    pub const fn is_wanted(self) -> bool {
+        self.period_ms != 0
+    }
+}
+
+/// Periods of a heartbeat that can be had, milliseconds.
+pub const HEARTBEAT_MS: RangeInclusive<u32> = 10..=3_600_000;
+
 /// What a cell asks for.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CellConfig {
@@ -259,7 +286,8 @@ pub struct CellConfig {
     pub name: Name,
     /// Its CPUs; the cell's own numbers count along this list.
     pub cpus: ArrayVec<Mpidr, MAX_CPUS>,
-    /// Its memory; the first region is the main one.
+    /// Its memory; the first region is the main one. With a heartbeat the last one is its comm page
+    /// ([`bulkhead_abi::comm`]), which is no RAM.
     pub memory: ArrayVec<MemoryConfig, MAX_MEMORY>,
     /// Its device windows.
     pub devices: ArrayVec<DeviceConfig, MAX_DEVICES>,
@@ -267,9 +295,22 @@ pub struct CellConfig {
     pub spis: ArrayVec<Spi, MAX_SPIS>,
     /// How it gets them.
     pub delivery: Delivery,
+    /// Its heartbeat.
+    pub heartbeat: Heartbeat,
 }
 
 impl CellConfig {
+    /// Its memory without the comm page.
+    pub fn ram(&self) -> &[MemoryConfig] {
+        ram(&self.memory, self.heartbeat)
+    }
+
+    /// Where it sees its comm page.
+    pub fn comm(&self) -> Option<Gpa> {
+        let page = self.memory.last()?;
+        self.heartbeat.is_wanted().then_some(page.gpa)
+    }
+
     /// Writes the blob and returns its length, bytes.
     ///
     /// # Errors
@@ -290,6 +331,11 @@ impl CellConfig {
             w.words(&[device.gpa.get(), device.hpa.get(), device.size])
         });
         w.list(&self.spis, |w, spi| w.word(spi.intid().into()));
+        let Heartbeat {
+            period_ms,
+            restarts,
+        } = self.heartbeat;
+        w.words(&[period_ms.into(), restarts.into()]);
         w.finish()
     }
 
@@ -301,7 +347,7 @@ impl CellConfig {
     #[inline(never)] // Keeps what it needs on EL2's stack out of its caller's frame.
     pub fn decode(bytes: &[u8]) -> Result<Self, Refused> {
         let mut r = Reader::new(bytes, CELL_MAGIC);
-        let config = Self {
+        let mut config = Self {
             name: r.name(),
             delivery: match r.flag() {
                 false => Delivery::Direct,
@@ -311,8 +357,32 @@ impl CellConfig {
             memory: r.list(memory),
             devices: r.list(device),
             spis: r.list(Reader::spi),
+            heartbeat: Heartbeat::NONE,
         };
+        config.heartbeat = heartbeat(&mut r, &config.memory);
         r.finish().map(|()| config)
+    }
+}
+
+/// Returns the regions of memory that are RAM.
+pub(crate) fn ram<T>(memory: &[T], heartbeat: Heartbeat) -> &[T] {
+    match memory {
+        [ram @ .., _] if heartbeat.is_wanted() => ram,
+        _ => memory,
+    }
+}
+
+/// The last of several regions has to be the comm page: one page, anywhere.
+fn heartbeat(r: &mut Reader<'_>, memory: &[MemoryConfig]) -> Heartbeat {
+    let has_comm = matches!(memory, [_, .., comm] if comm.size == PAGE_SIZE);
+    let period_ms = r.checked(0, |word| {
+        let ms = u32::try_from(word).ok()?;
+        (ms == 0 || has_comm && HEARTBEAT_MS.contains(&ms)).then_some(ms)
+    });
+    let restarts = r.bits(if period_ms == 0 { 0 } else { u32::MAX.into() });
+    Heartbeat {
+        period_ms,
+        restarts: u32::try_from(restarts).unwrap_or(0),
     }
 }
 

@@ -13,7 +13,9 @@ use bulkhead_abi::enter::HV_ALIGN;
 use bulkhead_abi::{MAX_CELLS, MAX_CPUS, code};
 
 use crate::addr::{Gpa, Hpa, Region};
-use crate::blob::{MAX_DEVICES, MAX_GICRS, MAX_MEMORY, MAX_RAM, Name, SystemConfig};
+use crate::blob::{
+    self, Heartbeat, MAX_DEVICES, MAX_GICRS, MAX_MEMORY, MAX_RAM, Name, SystemConfig,
+};
 use crate::id::{CellId, CpuId, Mpidr, Spi, SpiSet};
 use crate::refused::Refused;
 
@@ -42,9 +44,22 @@ pub struct Holding {
     pub devices: ArrayVec<Window, MAX_DEVICES>,
     /// Its interrupts. Root's are all that nobody else has.
     pub spis: SpiSet,
+    /// Its heartbeat. The last window of its memory is its comm page, then.
+    pub heartbeat: Heartbeat,
 }
 
 impl Holding {
+    /// Its memory without the comm page.
+    pub fn ram(&self) -> &[Window] {
+        blob::ram(&self.memory, self.heartbeat)
+    }
+
+    /// Its comm page.
+    pub fn comm(&self) -> Option<(Window, Heartbeat)> {
+        let page = *self.memory.last()?;
+        self.heartbeat.is_wanted().then_some((page, self.heartbeat))
+    }
+
     /// Nothing yet.
     fn new(name: Name) -> Self {
         Self {
@@ -53,6 +68,7 @@ impl Holding {
             memory: ArrayVec::new(),
             devices: ArrayVec::new(),
             spis: SpiSet::EMPTY,
+            heartbeat: Heartbeat::NONE,
         }
     }
 }

@@ -55,6 +55,7 @@ impl Ledger {
             generation: self.generation,
         };
         let holding = &mut claim.holding;
+        holding.heartbeat = config.heartbeat;
         self.claim_cpus(&config.cpus, cpu_is_off, holding)?;
         self.claim_memory(&config.memory, holding)?;
         self.claim_devices(&config.devices, holding)?;

@@ -3,10 +3,11 @@
 use crate::board::{cell, region, spi, system};
 use arrayvec::ArrayVec;
 use bulkhead_abi::{ABI_VERSION, MAX_CPUS, code};
-use bulkhead_model::addr::{Gpa, Hpa, Region};
+use bulkhead_model::addr::{Gpa, Hpa, PAGE_SIZE, Region};
 use bulkhead_model::blob::{
-    CellConfig, Conduit, CpuConfig, Delivery, DeviceConfig, MAX_DEVICES, MAX_GICRS, MAX_MEMORY,
-    MAX_RAM, MAX_SIZE, MAX_SPIS, MemoryConfig, Name, Placement, SystemConfig,
+    CellConfig, Conduit, CpuConfig, Delivery, DeviceConfig, HEARTBEAT_MS, Heartbeat, MAX_DEVICES,
+    MAX_GICRS, MAX_MEMORY, MAX_RAM, MAX_SIZE, MAX_SPIS, MemoryConfig, Name, Placement,
+    SystemConfig,
 };
 use bulkhead_model::id::{Mpidr, Spi};
 use bulkhead_model::refused::Refused;
@@ -86,22 +87,41 @@ fn cells() -> impl Strategy<Value = CellConfig> {
         size,
     });
     let spis = (32..1020_u16).prop_map(spi);
+    let heartbeat = proptest::option::of((HEARTBEAT_MS, any::<u32>()));
     (
         "[A-Za-z0-9][A-Za-z0-9._-]{0,30}",
         list::<_, MAX_CPUS>(mpidrs()),
         list::<_, MAX_MEMORY>(memory),
         list::<_, MAX_DEVICES>(devices),
         list::<_, MAX_SPIS>(spis),
-        prop_oneof![Just(Delivery::Direct), Just(Delivery::Listed)],
+        (
+            prop_oneof![Just(Delivery::Direct), Just(Delivery::Listed)],
+            heartbeat,
+        ),
     )
-        .prop_map(|(name, cpus, memory, devices, spis, delivery)| CellConfig {
-            name: Name::new(&name).expect("a good name"),
-            cpus,
-            memory,
-            devices,
-            spis,
-            delivery,
-        })
+        .prop_map(
+            |(name, cpus, memory, devices, spis, (delivery, heartbeat))| {
+                let mut config = CellConfig {
+                    name: Name::new(&name).expect("a good name"),
+                    cpus,
+                    memory,
+                    devices,
+                    spis,
+                    delivery,
+                    heartbeat: Heartbeat::NONE,
+                };
+                if let ([_, .., comm], Some((period_ms, restarts))) =
+                    (config.memory.as_mut_slice(), heartbeat)
+                {
+                    comm.size = PAGE_SIZE;
+                    config.heartbeat = Heartbeat {
+                        period_ms,
+                        restarts,
+                    };
+                }
+                config
+            },
+        )
 }
 
 proptest! {
@@ -302,7 +322,8 @@ fn bad_regions_are_refused() {
 
 #[test]
 fn interrupts_that_are_no_spis_are_refused() {
-    let last = cell_bytes(&cell("rtos")).len() / 8 - 1;
+    const AFTER: usize = 2; // The heartbeat.
+    let last = cell_bytes(&cell("rtos")).len() / 8 - 1 - AFTER;
     for intid in [0, 31, 1020, 0x1_0020, u64::MAX] {
         assert_eq!(
             cell_refused(last, intid),
@@ -378,4 +399,40 @@ fn the_configs_are_small_enough_for_the_stacks_of_el2() {
         "{}",
         size_of::<CellConfig>()
     );
+}
+
+#[test]
+fn a_heartbeat_wants_a_period_and_a_comm_page() {
+    let page = crate::board::memory(0x4000_0000, Placement::Pool, PAGE_SIZE);
+    let heartbeat = |period_ms| Heartbeat {
+        period_ms,
+        restarts: 3,
+    };
+    let plain = cell("rtos");
+    let mut good = cell("rtos");
+    good.memory.push(page);
+    good.heartbeat = heartbeat(10);
+    assert_eq!(CellConfig::decode(&cell_bytes(&good)), Ok(good.clone()));
+    assert_eq!((good.ram().len(), good.comm()), (1, Some(page.gpa)));
+    assert_eq!((plain.ram().len(), plain.comm()), (1, None));
+    let refused = |config: &CellConfig| CellConfig::decode(&cell_bytes(config)).map_err(|r| r.code);
+    for period_ms in [0, 9, 3_600_001, u32::MAX] {
+        let config = CellConfig {
+            heartbeat: heartbeat(period_ms),
+            ..good.clone()
+        };
+        assert_eq!(refused(&config), Err(code::BAD_CONTENT), "{period_ms}");
+    }
+    let no_page = CellConfig {
+        heartbeat: heartbeat(10),
+        ..plain
+    };
+    assert_eq!(refused(&no_page), Err(code::BAD_CONTENT));
+    let only_page = CellConfig {
+        memory: [page].into_iter().collect(),
+        ..no_page
+    };
+    assert_eq!(refused(&only_page), Err(code::BAD_CONTENT));
+    good.memory[1].size = 2 * PAGE_SIZE;
+    assert_eq!(refused(&good), Err(code::BAD_CONTENT));
 }

@@ -4,8 +4,8 @@
 
 use bulkhead_model::addr::{Gpa, Hpa, Region};
 use bulkhead_model::blob::{
-    CellConfig, Conduit, CpuConfig, Delivery, DeviceConfig, MemoryConfig, Name, Placement,
-    SystemConfig,
+    CellConfig, Conduit, CpuConfig, Delivery, DeviceConfig, Heartbeat, MemoryConfig, Name,
+    Placement, SystemConfig,
 };
 use bulkhead_model::id::{Mpidr, Spi};
 use bulkhead_model::ledger::Ledger;
@@ -67,6 +67,7 @@ pub fn cell(name: &str) -> CellConfig {
         devices: [device(UART, UART, PAGE)].into_iter().collect(),
         spis: [spi(40)].into_iter().collect(),
         delivery: Delivery::Direct,
+        heartbeat: Heartbeat::NONE,
     }
 }
 

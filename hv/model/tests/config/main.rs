@@ -3,6 +3,7 @@
 mod blob;
 mod board;
 mod cell;
+mod heart;
 mod ledger;
 mod refusals;
 mod refused;

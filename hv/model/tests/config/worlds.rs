@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use bulkhead_model::addr::{Gpa, Hpa};
 use bulkhead_model::blob::{
-    CellConfig, CpuConfig, Delivery, DeviceConfig, MemoryConfig, Name, Placement, SystemConfig,
+    CellConfig, CpuConfig, Delivery, DeviceConfig, Heartbeat, MemoryConfig, Name, Placement,
+    SystemConfig,
 };
 use bulkhead_model::id::{CellId, CpuId, Mpidr, Spi};
 use bulkhead_model::ledger::{Ledger, Owner};
@@ -265,6 +266,7 @@ fn cell(
         devices: devices.iter().copied().collect(),
         spis: spis.iter().copied().collect(),
         delivery: Delivery::Direct,
+        heartbeat: Heartbeat::NONE,
     }
 }
 
