@@ -13,3 +13,9 @@ pub fn is_bulkhead() -> bool {
             .all(|(got, wanted)| *got & 0xffff_ffff == u64::from(wanted))
     })
 }
+
+/// The guest address of the comm page, as the hypervisor says; `None` when there is none.
+pub fn comm_address() -> Option<u64> {
+    let [address, ..] = attempt::hvc([u64::from(call::COMM_ADDRESS), 0, 0, 0]).ok()?;
+    address.cast_signed().is_positive().then_some(address)
+}

@@ -95,6 +95,11 @@ impl Tree {
         interrupt(self.fdt.find_compatible(&["arm,armv8-timer"])?, 2)
     }
 
+    /// The comm page, of a cell that has one.
+    pub fn comm(&self) -> Option<Range> {
+        regions(self.fdt.find_compatible(&["bulkhead,comm"])?).next()
+    }
+
     /// Distributor and redistributors of the GICv3.
     pub fn gic(&self) -> Option<(Range, Range)> {
         let mut regions = regions(self.fdt.find_compatible(&["arm,gic-v3"])?);

@@ -15,7 +15,7 @@ use critical_section::Mutex;
 use embassy_executor::Spawner;
 use embassy_time::{Duration, Timer};
 use inmate_rt::gic::{Gic, Role};
-use inmate_rt::{IntId, Tree, entry, exception, executor, println, timer};
+use inmate_rt::{IntId, Tree, comm, entry, exception, executor, println, timer};
 
 use control::Loop;
 use line::Line;
@@ -68,7 +68,7 @@ async fn control() {
     }
 }
 
-/// Looks at the plant.
+/// Looks at the plant, and tells the hypervisor that the tasks run.
 #[embassy_executor::task]
 async fn sensor() {
     let mut activations = Periodic::new(&SENSOR);
@@ -76,6 +76,7 @@ async fn sensor() {
         activations.next().await;
         let (level, plant) = (read(&LEVEL), read(&LOOP).plant());
         write(&LEVEL, level + (plant - level) / 4.0);
+        comm::beat();
     }
 }
 
