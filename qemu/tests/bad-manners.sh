@@ -53,7 +53,7 @@ done
 
 bad unaligned
 wait_for 10 is_state bad failed
-says "undecodable access of 0x8000000 by CPU 2 at PC" bulkhead cell show bad
+says "cpu@2: access that cannot be decoded to 0x0*8000000 .*the interrupt controller" bulkhead cell show bad
 unharmed failed
 gone
 

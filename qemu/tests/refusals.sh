@@ -27,7 +27,7 @@ every_command 4 "not enabled"
 
 echo "enable"
 refused 1 "given 64 KiB, it needs [0-9]+ KiB.*--hv-memory" bulkhead enable --hv-memory 64K
-refused 1 "given 256 KiB, it needs [0-9]+ KiB.*--hv-memory" bulkhead enable --hv-memory 256K
+refused 1 "given 128 KiB, it needs [0-9]+ KiB.*--hv-memory" bulkhead enable --hv-memory 128K
 refused 1 "given 0 bytes" bulkhead enable --hv-memory 0
 refused 1 "--hv-memory 0x80001: not a multiple" bulkhead enable --hv-memory 0x80001
 refused 1 "--memory 0x801: not a multiple" bulkhead enable --memory 0x801
@@ -63,7 +63,7 @@ file "'memory': .* 0x40000000 and at 0x40100000 overlap" 'memory = <0 0x40000000
 file "'memory': .*0x40000000.* not made of whole, aligned pages" 'memory = <0 0x200800>;'
 file "'memory': .*0x40000800.* not made of whole, aligned pages" 'memory = <0 0x40000800 0 0x200000>;'
 taken "'memory.*': .*$hypervisor.* belongs to the hypervisor" "memory-physical = <0 $hypervisor>;"
-file "'memory': .*0x50000010.* not made of whole, aligned pages" 'memory-physical = <0 0x50000010>;'
+file "'memory-physical': .*0x50000010.* not made of whole, aligned pages" 'memory-physical = <0 0x50000010>;'
 file "'memory': .*0xfffffffffffff000 with size 0x2000 goes beyond" 'memory = <0xffffffff 0xfffff000 0 0x2000>;'
 file "'memory': .*0x40000000 with size 0xfffffffffffff000 goes beyond" 'memory = <0xffffffff 0xfffff000>;'
 file "'memory': .*0x40000000 is empty" 'memory = <0 0>;'
