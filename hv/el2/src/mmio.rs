@@ -1,12 +1,26 @@
 //! Device registers: each access is one load or store instruction of its width.
+//!
+//! Loads are Load-Acquire: a Cortex-A57 that mixes plain ones of Device memory with exclusives, as our locks do, may
+//! deadlock (its erratum 832075).
+
+use core::arch::asm;
+
+/// Loads by an instruction of that form.
+macro_rules! load {
+    ($instruction:literal, $address:expr) => {{
+        let value;
+        // SAFETY: by the caller's word.
+        unsafe { asm!(concat!("ldar", $instruction, "[{}]"), out(reg) value, in(reg) $address, options(nostack, preserves_flags)) };
+        value
+    }};
+}
 
 /// Reads 32 bits.
 ///
 /// # Safety
 /// `address` is a readable device register, mapped at EL2, aligned to 4.
 pub unsafe fn read32(address: u64) -> u32 {
-    // SAFETY: by the caller's word.
-    unsafe { (address as *const u32).read_volatile() }
+    load!(" {:w}, ", address)
 }
 
 /// Writes 32 bits.
@@ -23,8 +37,7 @@ pub unsafe fn write32(address: u64, value: u32) {
 /// # Safety
 /// As [`read32`], aligned to 8.
 pub unsafe fn read64(address: u64) -> u64 {
-    // SAFETY: by the caller's word.
-    unsafe { (address as *const u64).read_volatile() }
+    load!(" {}, ", address)
 }
 
 /// Writes 64 bits.
@@ -41,8 +54,7 @@ pub unsafe fn write64(address: u64, value: u64) {
 /// # Safety
 /// As [`read32`].
 pub unsafe fn read8(address: u64) -> u8 {
-    // SAFETY: by the caller's word.
-    unsafe { (address as *const u8).read_volatile() }
+    load!("b {:w}, ", address)
 }
 
 /// Writes a byte.

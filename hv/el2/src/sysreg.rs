@@ -190,9 +190,12 @@ pub fn tlbi_vmid(vttbr: u64) {
     VTTBR_EL2.set(vttbr);
     isb();
     // SAFETY: dropping cached translations is always allowed. `dsb ish` after it: all TLBs have forgotten before we go on.
+    // Twice, as after one the accesses may not be complete (errata 1286807 of Cortex-A76, 2441007 of A55, 2441009 of A510).
     unsafe {
         asm!(
             "dsb ishst",
+            "tlbi vmalls12e1is",
+            "dsb ish",
             "tlbi vmalls12e1is",
             "dsb ish",
             options(nostack, preserves_flags)
@@ -206,7 +209,7 @@ pub fn tlbi_vmid(vttbr: u64) {
 pub fn tlbi_el2(address: u64) {
     // SAFETY: as above. The operand is the page number (DDI 0487, `TLBI VAE2IS`).
     unsafe {
-        asm!("dsb ishst", "tlbi vae2is, {}", "dsb ish", "isb", in(reg) address >> 12, options(nostack, preserves_flags));
+        asm!("dsb ishst", "tlbi vae2is, {0}", "dsb ish", "tlbi vae2is, {0}", "dsb ish", "isb", in(reg) address >> 12, options(nostack, preserves_flags));
     }
 }
 
