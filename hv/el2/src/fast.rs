@@ -6,12 +6,12 @@ use aarch64_cpu::registers::{ELR_EL2, FAR_EL2, HPFAR_EL2, Readable, SPSR_EL2, Wr
 use bulkhead_abi::info::exit;
 use bulkhead_abi::{ABI_VERSION, call};
 use bulkhead_model::addr::Gpa;
-use bulkhead_model::psci;
 use bulkhead_model::trap::{Access, Syndrome, ipa_from};
+use bulkhead_model::{psci, smccc};
 
 use crate::percpu::PerCpu;
 use crate::vgic::{self, Answer};
-use crate::{handle, info, listed, registers};
+use crate::{firmware, handle, info, listed, registers};
 
 /// x0 to x18 and x30 of the guest, as vectors.S has stored them in this CPU's frame; the others are live.
 #[repr(C)]
@@ -49,7 +49,9 @@ fn hypercall(cpu: &PerCpu, esr: u64, scratch: &mut Scratch) -> bool {
         VERSION => Some(ABI_VERSION.into()),
         function => psci::version(function),
     };
-    let Some(value) = answer else { return false };
+    let Some(value) = answer else {
+        return workaround(cpu, esr, exit::HVC, scratch);
+    };
     info::count_exit(cpu.id, exit::HVC);
     scratch.x[0] = value.cast_unsigned();
     true
@@ -61,10 +63,27 @@ fn firmware_call(cpu: &PerCpu, esr: u64, scratch: &mut Scratch) -> bool {
     } else {
         None
     };
-    let Some(value) = answer else { return false };
+    let Some(value) = answer else {
+        let is_done = workaround(cpu, esr, exit::SMC, scratch);
+        if is_done {
+            skip();
+        }
+        return is_done;
+    };
     info::count_exit(cpu.id, exit::SMC);
     scratch.x[0] = value.cast_unsigned();
     skip();
+    true
+}
+
+/// A call that guests on CPUs with Spectre's weaknesses make at each entry of their kernel.
+fn workaround(cpu: &PerCpu, esr: u64, cause: usize, scratch: &mut Scratch) -> bool {
+    let [x0, x1, ..] = &mut scratch.x;
+    if esr & 0xffff != 0 || !smccc::is_workaround(cpu.cell(), *x0) {
+        return false;
+    }
+    info::count_exit(cpu.id, cause);
+    firmware::forward_quickly(x0, x1);
     true
 }
 

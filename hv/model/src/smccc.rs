@@ -1,7 +1,7 @@
 //! Calls by HVC and SMC: who answers them (SMC Calling Convention, Arm DEN 0028).
 //!
-//! One rule: root's SMCs reach firmware as if we were not there, but for PSCI; a cell's never do; what nobody serves
-//! answers `NOT_SUPPORTED`.
+//! One rule: root's SMCs reach firmware as if we were not there, but for PSCI; of a cell's only those that flush branch
+//! predictors do; what nobody serves answers `NOT_SUPPORTED`.
 
 use crate::id::CellId;
 
@@ -11,6 +11,12 @@ pub const NOT_SUPPORTED: i64 = -1;
 pub const VERSION: u32 = 0x8000_0000;
 /// `SMCCC_ARCH_FEATURES`; argument: a function.
 pub const ARCH_FEATURES: u32 = 0x8000_0001;
+/// `SMCCC_ARCH_WORKAROUND_1` (DEN 0028): flushes branch predictors (Spectre variant 2).
+pub const WORKAROUND_1: u32 = 0x8000_8000;
+/// `SMCCC_ARCH_WORKAROUND_2`: turns this CPU's mitigation of Spectre variant 4 on or off. It would outlive a cell.
+pub const WORKAROUND_2: u32 = 0x8000_7fff;
+/// `SMCCC_ARCH_WORKAROUND_3`: flushes branch history (Spectre-BHB).
+pub const WORKAROUND_3: u32 = 0x8000_3fff;
 /// Version that a cell sees: 1.1.
 const VERSION_1_1: i64 = 0x1_0001;
 
@@ -140,12 +146,26 @@ pub const fn route(caller: CellId, conduit: Conduit, imm: u16, x0: u64, argument
         _ if imm != 0 => Route::Return(NOT_SUPPORTED),
         _ if function.is_psci() => Route::Psci,
         (Conduit::Hvc, Service::VendorHypervisor) => Route::Hypercall(function.id()),
+        _ if is_workaround(caller, x0) => Route::Firmware,
+        // Whether there is one.
+        _ if function.id() == ARCH_FEATURES && is_workaround(caller, argument) => Route::Firmware,
         (_, Service::Architecture) => Route::Return(architecture(function.id(), argument)),
         _ => Route::Return(NOT_SUPPORTED),
     }
 }
 
-/// Answers of the Arm architecture service. Workarounds for CPU errata are firmware's, and not offered to cells yet.
+/// Tells whether firmware carries out this call for the caller, at once: guests make it as often as they enter their kernel.
+#[inline]
+#[must_use]
+pub const fn is_workaround(caller: CellId, x0: u64) -> bool {
+    match Function::new(x0).id() {
+        WORKAROUND_1 | WORKAROUND_3 => true,
+        WORKAROUND_2 => caller.index() == CellId::ROOT.index(),
+        _ => false,
+    }
+}
+
+/// Answers of the Arm architecture service, but for workarounds.
 const fn architecture(function: u32, argument: u64) -> i64 {
     match function {
         VERSION => VERSION_1_1,

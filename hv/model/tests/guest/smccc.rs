@@ -35,7 +35,7 @@ fn psci_is_ours_by_any_way_and_for_anyone() {
 fn roots_other_smcs_are_firmwares_whatever_they_are() {
     let ids = [
         0x8000_0000, // SMCCC_VERSION
-        0x8000_8000, // SMCCC_ARCH_WORKAROUND_1
+        0x8000_7fff, // SMCCC_ARCH_WORKAROUND_2
         0x8400_0050, // TRNG_VERSION
         0x8400_0040, // behind SDEI
         0xc200_0001, // SiP
@@ -52,6 +52,22 @@ fn roots_other_smcs_are_firmwares_whatever_they_are() {
             matches!(for_cell, Route::Return(_)),
             "{id:#x}: {for_cell:?}"
         );
+    }
+}
+
+#[test]
+fn a_cell_may_flush_predictors_and_ask_whether_it_can() {
+    let features = 0x8000_0001;
+    for conduit in [SMC, HVC] {
+        for id in [0x8000_8000_u64, 0x8000_3fff] {
+            assert_eq!(route(cell(), conduit, 0, id, 0), Route::Firmware, "{id:#x}");
+            let asked = route(cell(), conduit, 0, features, id);
+            assert_eq!(asked, Route::Firmware, "{id:#x}");
+            assert_eq!(route(cell(), conduit, 1, id, 0), NO, "{id:#x}");
+        }
+        // It would turn a mitigation off for whoever has the CPU next.
+        assert_eq!(route(cell(), conduit, 0, 0x8000_7fff, 0), NO);
+        assert_eq!(route(cell(), conduit, 0, features, 0x8000_7fff), NO);
     }
 }
 
@@ -90,7 +106,7 @@ fn a_cell_is_told_what_there_is() {
         assert_eq!(call(0x8000_0000, 0), Route::Return(0x1_0001));
         assert_eq!(call(0x8000_0001, 0x8000_0000), Route::Return(0));
         assert_eq!(call(0x8000_0001, 0x8000_0001), Route::Return(0));
-        for workaround in [0x8000_8000, 0x8000_7fff, 0x8000_3fff, 0x8000_0002, 0] {
+        for workaround in [0x8000_7fff, 0x8000_0002, 0] {
             assert_eq!(call(0x8000_0001, workaround), NO);
             assert_eq!(call(workaround, 0), NO);
         }
