@@ -1,51 +1,57 @@
-//! The console: a PL011, sending only, by polling.
+//! The console: a UART, sending only, by polling.
 
-use core::fmt::{Arguments, Write};
+use core::fmt::{self, Arguments, Write};
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicPtr, Ordering};
-
-use arm_pl011_uart::{
-    DataBits, Interrupts, LineConfig, PL011Registers, Parity, StopBits, Uart, UniqueMmioPointer,
-};
+use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
 use crate::Tree;
-
-/// What serial consoles are set to unless someone says otherwise.
-const BAUD_RATE: u32 = 115_200;
+use crate::uart::{Kind, Uart};
 
 /// The UART's registers; null without a console.
-static REGISTERS: AtomicPtr<PL011Registers> = AtomicPtr::new(core::ptr::null_mut());
+static REGISTERS: AtomicPtr<u8> = AtomicPtr::new(core::ptr::null_mut());
+/// Its [`Kind`].
+static KIND: AtomicU8 = AtomicU8::new(0);
 
-/// Finds the console and turns it on. Where the tree does not tell its clock, the line is left as firmware set it.
+/// Finds the console and turns it on.
 pub(crate) fn open(tree: &Tree) {
     let Some(found) = tree.console() else { return };
-    REGISTERS.store(found.base as *mut PL011Registers, Ordering::Release);
-    let line = LineConfig {
-        data_bits: DataBits::Bits8,
-        parity: Parity::None,
-        stop_bits: StopBits::One,
-    };
-    if let (Some(clock_hz), Some(mut uart)) = (found.clock_hz, uart()) {
-        uart.set_interrupt_masks(Interrupts::empty());
-        // It refuses clocks that cannot make the rate; then too the line stays as it was.
-        let _ = uart.enable(line, BAUD_RATE, clock_hz);
+    KIND.store(found.kind as u8, Ordering::Relaxed);
+    REGISTERS.store(found.base as *mut u8, Ordering::Release);
+    if let Some(mut uart) = uart() {
+        uart.open(found.clock_hz);
     }
 }
 
 /// Returns a driver; it has no state but the registers, so that a panic in the middle of a line can make its own.
-fn uart() -> Option<Uart<'static>> {
+fn uart() -> Option<Uart> {
     let registers = NonNull::new(REGISTERS.load(Ordering::Acquire))?;
-    // SAFETY: the tree says that a PL011 is there, mapped as device memory; callers are in a critical section, so that
-    // only one driver is in use at a time.
-    Some(Uart::new(unsafe { UniqueMmioPointer::new(registers) }))
+    let kind = Kind::of_number(KIND.load(Ordering::Relaxed));
+    // SAFETY: the tree says that such a UART is there, mapped as device memory; callers are in a critical section, so
+    // that only one driver is in use at a time.
+    Some(unsafe { Uart::new(kind, registers) })
+}
+
+/// Waits while the UART is full.
+struct Patient(Uart);
+
+impl Write for Patient {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            while self.0.is_full() {
+                core::hint::spin_loop();
+            }
+            self.0.put(byte);
+        }
+        Ok(())
+    }
 }
 
 /// Prints a line; see [`crate::println!`].
 pub fn print_line(line: Arguments<'_>) {
     critical_section::with(|_| {
-        if let Some(mut uart) = uart() {
+        if let Some(uart) = uart() {
             // Writing to the UART never fails.
-            let _ = writeln!(uart, "{line}\r");
+            let _ = writeln!(Patient(uart), "{line}\r");
         }
     });
 }
@@ -57,9 +63,9 @@ pub fn send(bytes: &[u8]) -> usize {
             return bytes.len();
         };
         let room = bytes.iter().take_while(|byte| {
-            let free = !uart.is_tx_fifo_full();
+            let free = !uart.is_full();
             if free {
-                uart.write_word(**byte);
+                uart.put(**byte);
             }
             free
         });
@@ -71,11 +77,7 @@ pub fn send(bytes: &[u8]) -> usize {
 pub fn set_send_interrupt(enabled: bool) {
     critical_section::with(|_| {
         if let Some(mut uart) = uart() {
-            uart.set_interrupt_masks(if enabled {
-                Interrupts::TXI
-            } else {
-                Interrupts::empty()
-            });
+            uart.set_send_interrupt(enabled);
         }
     });
 }
@@ -84,7 +86,7 @@ pub fn set_send_interrupt(enabled: bool) {
 pub fn clear_send_interrupt() {
     critical_section::with(|_| {
         if let Some(mut uart) = uart() {
-            uart.clear_interrupts(Interrupts::TXI);
+            uart.clear_send_interrupt();
         }
     });
 }

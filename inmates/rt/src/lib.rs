@@ -21,6 +21,7 @@ mod start;
 pub mod state;
 pub mod timer;
 pub mod tree;
+pub mod uart;
 
 pub use arm_gic::IntId;
 pub use smccc::psci;

@@ -6,6 +6,8 @@ use arm_gic::IntId;
 use fdt::Fdt;
 use fdt::node::FdtNode;
 
+use crate::uart::Kind;
+
 /// The cell's device tree.
 #[derive(Clone, Copy)]
 pub struct Tree {
@@ -25,6 +27,8 @@ pub struct Range {
 /// The console that `/chosen` names.
 #[derive(Clone, Copy, Debug)]
 pub struct Uart {
+    /// What it is.
+    pub kind: Kind,
     /// Address of its registers.
     pub base: u64,
     /// Its interrupt.
@@ -82,8 +86,8 @@ impl Tree {
     pub fn console(&self) -> Option<Uart> {
         let path = string(self.fdt.find_node("/chosen"), "stdout-path")?;
         let node = self.fdt.find_node(path.split(':').next()?)?;
-        node.compatible()?.all().find(|name| *name == "arm,pl011")?;
         Some(Uart {
+            kind: Kind::of(node.compatible()?.all())?,
             base: regions(node).next()?.base,
             interrupt: interrupt(node, 0),
             clock_hz: self.clock_hz(node),
