@@ -19,7 +19,7 @@ class Guest:
     def __init__(self, run, repo):
         os.chdir(run.run_dir)
         arguments = command.harness(run, repo)
-        listeners = {name: _listener(f"{name}.sock") for name in command.CHANNELS}
+        listeners = {name: _listener(f"{name}.sock") for name in command.channels(run)}
         libc = ctypes.CDLL(None)
 
         def die_with_parent():

@@ -9,6 +9,10 @@ import time
 from guest import Ended
 
 PANIC = re.compile(rb"Kernel panic - not syncing: ?([^\r\n]*)")
+# What the guest's script says where it has no channel of its own: lines of the kernel's log (qemu/guest/relay), which
+# nothing else on the console gets mixed into. `+`: the line goes on.
+RELAYED = re.compile(rb"^(?:\[ *[0-9.]+\] )?harness-(script|control)(\+?): (.*)$")
+PROMPT = b"Ctrl-A x ends QEMU"  # where there is no channel, this shows that the shell is there
 PANIC_GRACE_S = 2  # for the rest of its message
 WINDOW_NAME = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -25,6 +29,8 @@ class Session:
         self._script_tail = b""
         self._control_line = b""
         self._console_tail = b""
+        self._console_line = b""
+        self._is_relayed = not run.machine["control"]
         self._deadline = time.monotonic() + run.timeout if run.timeout else None
         self._timeout_means = (TIMED_OUT, f"no end after {run.timeout:g} s" if run.timeout else "")
         self._cell_text = ""  # what the cell printed since the last match
@@ -34,8 +40,8 @@ class Session:
         self._selector = selectors.DefaultSelector()
         readers = {"console": self._console, "uart1": self._uart1, "script": self._script,
                    "control": self._control, "qmp": None}
-        for name, reader in readers.items():
-            self._selector.register(guest.channels[name], selectors.EVENT_READ, reader)
+        for name, channel in guest.channels.items():
+            self._selector.register(channel, selectors.EVENT_READ, readers[name])
 
     def follow(self):
         """Returns (exit status, reason or None) when the guest has ended or its script has."""
@@ -122,6 +128,18 @@ class Session:
             self._timeout_means = self._end()
             grace = time.monotonic() + PANIC_GRACE_S
             self._deadline = min(self._deadline or grace, grace)
+        if self._is_relayed:
+            *lines, self._console_line = (self._console_line + part).split(b"\n")
+            for line in lines:
+                self._relayed(line.rstrip(b"\r"))
+
+    def _relayed(self, line):
+        """Takes a line of the console that is one of the script's."""
+        if found := RELAYED.match(line):
+            text = found[3] if found[2] else found[3] + b"\n"
+            {b"script": self._script, b"control": self._control}[found[1]](text)
+        elif not self._run.script and PROMPT in line:
+            self._guest.channels["console"].sendall(self._screen.ready())
 
     def _uart1(self, part):
         self._screen.uart1(part)
@@ -141,7 +159,8 @@ class Session:
 
     def _answer(self, answer):
         self._awaited = None
-        self._guest.channels["control"].sendall(answer.encode() + b"\n")
+        channel = self._guest.channels["console" if self._is_relayed else "control"]
+        channel.sendall(answer.encode() + b"\n")
 
     def _script(self, part):
         """Passes on what the script prints, up to the line with its status."""
