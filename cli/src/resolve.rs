@@ -77,6 +77,7 @@ pub fn resolve<'t>(
     claim_interrupts(&mut config, cell, &devices, &beside)?;
     let allowed = allowed(cell, board, &devices)?;
     warnings.extend(warnings::warnings(cell, &devices, &allowed));
+    warnings.extend(warnings::kinds(&board.cpus()?, &config.cpus));
     if cell.heartbeat.is_wanted() {
         let page = comm_page(cell, &config, board)?;
         push(&mut config.memory, page, &cell.place, "heartbeat-ms")?;

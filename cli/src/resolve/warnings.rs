@@ -1,7 +1,10 @@
 //! What the cell's file may be right about, and its user should know: DMA that nothing contains, and clocks, resets,
 //! power and pins that stay with Linux. Each warning says what to do.
 
+use bulkhead_model::id::Mpidr;
+
 use super::devices::{Device, is_pci};
+use crate::board::BoardCpu;
 use crate::cell_file::CellFile;
 use crate::tree::interrupts::controller;
 use crate::tree::references::{Kind, Reference, frequency, kind, references};
@@ -60,6 +63,24 @@ pub(super) fn warnings(
         return Vec::new();
     }
     all
+}
+
+/// Says of a cell whose CPUs are not of one kind which they are, by what its first one is.
+pub(super) fn kinds(board: &[BoardCpu<'_>], chosen: &[Mpidr]) -> Option<String> {
+    let kind = |cpu: &BoardCpu<'_>| {
+        let names = cpu.node.property("compatible").and_then(strings);
+        names.and_then(|names| names.first().map(|name| (*name).to_owned()))
+    };
+    let find = |mpidr: &Mpidr| board.iter().find(|cpu| cpu.mpidr == *mpidr);
+    let cpus: Vec<_> = chosen.iter().filter_map(find).collect();
+    let first = kind(cpus.first()?)?;
+    let other = cpus.iter().find(|cpu| kind(cpu).as_ref() != Some(&first))?;
+    Some(format!(
+        "cpus: {} is '{first}', {} is '{}': software that takes its CPUs to be alike may not run right; name CPUs of one kind",
+        cpus.first()?.node.path(),
+        other.node.path(),
+        kind(other).unwrap_or_default()
+    ))
 }
 
 /// Tells whether the tree shows that a device writes to memory by itself.

@@ -1,6 +1,6 @@
 //! What a cell's file comes to on a board: addresses, interrupts, CPUs, and the cell's own device tree.
 
-use crate::support::{board, cell, good_but};
+use crate::support::{board, cell, good_but, verdict};
 use bulkhead_cli::board::Board;
 use bulkhead_cli::cell_file::CellFile;
 use bulkhead_cli::resolve::{Resolved, resolve};
@@ -341,3 +341,20 @@ fn the_page_of_a_heartbeat_makes_way_for_everything_else() {
     let below = comm("<0 0x07f00000 0 0x100000>");
     assert_eq!(below, Some(Gpa(0x0801_0000)));
 }
+
+#[test]
+fn cpus_of_two_kinds_are_warned_of() {
+    let warned = |cpus: &str| {
+        let report = verdict("tricky", &format!("{} cpus = {cpus};", CPUS_ONLY)).unwrap();
+        report
+            .json
+            .to_string()
+            .contains("is 'arm,cortex-a53', /cpus/cpu@100 is 'arm,cortex-a72'")
+    };
+    assert!(warned("\"/cpus/cpu@1\", \"/cpus/cpu@100\""));
+    assert!(!warned("\"/cpus/cpu@1\", \"/cpus/cpu@0\""));
+}
+
+/// A cell without devices.
+const CPUS_ONLY: &str =
+    "compatible = \"bulkhead,cell\"; model = \"two\"; memory = <0x0 0x01000000>;";
