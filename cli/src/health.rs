@@ -5,6 +5,7 @@ use bulkhead_model::blob::Conduit;
 use crate::board::Board;
 use crate::finding::{Finding, good, note, problem};
 use crate::linux::Linux;
+use crate::reservation::{COMPATIBLE, reservation};
 use crate::tree::Node;
 
 /// Memory that `enable` takes unless told otherwise, and some for Linux to go on, KiB.
@@ -305,11 +306,18 @@ fn spin_table(board: &Board) -> Option<Finding> {
 /// Looks at the reserved nodes that are meant for Bulkhead.
 fn reserved(board: &Board) -> Vec<Finding> {
     let nodes = board.tree.nodes();
-    let ours = nodes.filter(|node| node.is_compatible("bulkhead,memory"));
+    let ours = nodes.filter(|node| node.is_compatible(COMPATIBLE));
     ours.map(|node| {
         let path = node.path();
         match (node.property("no-map"), node.property("reusable")) {
-            (Some(_), None) => good("reservation", format!("{path} is Bulkhead's alone")),
+            (Some(_), None) => match reservation(board) {
+                Ok(_) => good("reservation", format!("{path} is Bulkhead's alone")),
+                Err(error) => problem(
+                    "reservation",
+                    error.to_string(),
+                    "correct the overlay that reserves it, and boot again",
+                ),
+            },
             (None, _) => problem(
                 "reservation",
                 format!("{path} has no `no-map`: Linux maps it and uses it"),

@@ -29,6 +29,7 @@ pub mod map_picture;
 pub mod offer;
 pub mod progress;
 pub mod report;
+pub mod reservation;
 pub mod resolve;
 pub mod serial;
 pub mod store;

@@ -10,6 +10,7 @@ use bulkhead_model::ledger::Ledger;
 use bulkhead_model::refused::Refused;
 use serde_json::json;
 
+use super::enable::hv_size;
 use super::show::delivery_name;
 use super::{Context, names_cell};
 use crate::board::Board;
@@ -17,11 +18,9 @@ use crate::cell_file::CellFile;
 use crate::error::{ConfigError, Error};
 use crate::guest_tree;
 use crate::report::{Bytes, Report};
+use crate::reservation::reservation;
 use crate::resolve::{Resolved, blame, resolve};
 use crate::tree::compile;
-
-/// Memory that `enable` takes for the hypervisor, bytes.
-const HV_SIZE: u64 = 512 << 10;
 
 /// Checks cells' files against a board that has no other cells, one after the other as if all were created.
 ///
@@ -76,8 +75,8 @@ pub(super) fn spare(board: &Board) -> Result<Vec<Mpidr>, ConfigError> {
 
 /// Returns the ledger of a machine on which nothing was given away; `None` where there is no RAM to keep it in.
 ///
-/// Where the hypervisor and the pool will lie is not known: explicit places are checked to be RAM, the rest as if
-/// the pool were as large as wanted.
+/// A reservation says where the hypervisor and the pool lie. Without one it is not known: explicit places are checked to
+/// be RAM, the rest as if the pool were as large as wanted.
 ///
 /// # Errors
 /// The board's tree contradicts itself.
@@ -87,13 +86,18 @@ pub fn empty_ledger(board: &Board, system: &SystemConfig) -> Result<Option<Ledge
             .place(board.tree.root())
             .wrong("", refused.to_string())
     };
+    let hv_size = hv_size(system.cpus.len());
+    if let Some(reserved) = reservation(board)? {
+        let (hv, pool) = reserved.split(hv_size, board)?;
+        return Ledger::new(system, hv, pool, 52).map(Some).map_err(wrong);
+    }
     let Some(ram) = system.ram.iter().max_by_key(|ram| ram.size()) else {
         return Ok(None);
     };
-    let Some(hv) = ram.base().0.checked_next_multiple_of(HV_SIZE) else {
+    let Some(hv) = ram.base().0.checked_next_multiple_of(PAGE_SIZE << 7) else {
         return Ok(None);
     };
-    let hv_region = Region::pages(Hpa(hv), HV_SIZE).map_err(wrong)?;
+    let hv_region = Region::pages(Hpa(hv), hv_size).map_err(wrong)?;
     let pool = hv_region.end().0;
     let size = ram.end().0.saturating_sub(pool) / PAGE_SIZE * PAGE_SIZE;
     let pool = Region::pages(Hpa(pool), size).ok();
@@ -173,6 +177,15 @@ fn report(cell: &CellFile, resolved: &Resolved<'_>, board: &Board, tree_size: us
             comm.0
         ));
     }
+    let reserved = reservation(board).ok().flatten();
+    if let Some(reserved) = &reserved {
+        lines.push(format!(
+            "reserved for Bulkhead: {} at {:#x} ({})",
+            Bytes(reserved.region.size()),
+            reserved.region.base().0,
+            reserved.node.path()
+        ));
+    }
     for device in &resolved.devices {
         let registers: Vec<_> = device
             .registers
@@ -206,6 +219,7 @@ fn report(cell: &CellFile, resolved: &Resolved<'_>, board: &Board, tree_size: us
         "heartbeat": config.comm().map(|comm| json!({ "period_ms": config.heartbeat.period_ms, "on_stall": on_stall(config.heartbeat), "comm": comm.0 })),
         "memory": cell.memory.iter().map(|m| json!({ "gpa": m.gpa, "size": m.size, "hpa": m.hpa })).collect::<Vec<_>>(),
         "devices": config.devices.iter().map(|d| json!({ "gpa": d.gpa.0, "hpa": d.hpa.0, "size": d.size })).collect::<Vec<_>>(),
+        "reserved": reserved.map(|r| json!({ "node": r.node.path(), "base": r.region.base().0, "size": r.region.size() })),
         "warnings": resolved.warnings,
         "spis": config.spis.iter().map(|spi| spi.intid()).collect::<Vec<_>>(), "delivery": delivery,
     });

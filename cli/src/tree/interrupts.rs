@@ -42,6 +42,14 @@ pub fn is_gic(node: Node<'_>) -> bool {
         .any(|name| node.is_compatible(name))
 }
 
+/// Controllers in front of a GIC that hand it each interrupt under the number that they are told, and besides only wake
+/// CPUs by it (the kernel's bindings "nvidia,tegra20-ictlr" and "fsl,imx-gpcv2").
+const IN_FRONT: [&str; 3] = [
+    "nvidia,tegra210-ictlr",
+    "nvidia,tegra30-ictlr",
+    "fsl,imx8mq-gpc",
+];
+
 /// Returns the node's interrupts; none when it raises none.
 ///
 /// # Errors
@@ -95,6 +103,10 @@ impl Hop<'_> {
             let at = hop.controller;
             if is_gic(at) {
                 return one(&hop.specifier);
+            }
+            if IN_FRONT.iter().any(|name| at.is_compatible(name)) {
+                hop.controller = controller(at)?;
+                continue;
             }
             // Some controllers have a map beside, in a form of their own (Linux, of_irq_imap_abusers).
             if at.property("interrupt-controller").is_some() {

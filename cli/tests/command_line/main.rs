@@ -1,5 +1,6 @@
 //! Tests of the command line that need no board.
 
+mod boards;
 mod exit_codes;
 mod hostile_trees;
 mod images;

@@ -144,6 +144,17 @@ fn the_uarts_of_known_boards_are_where_their_manuals_say() {
         device(&imx8mp, "serial1"),
         (0x3089_0000, 0x1_0000, vec![32 + 27])
     );
+    // Both pass a controller in front of the GIC, which hands them on (binding "nvidia,tegra20-ictlr", "fsl,imx-gpcv2").
+    let jetson = read("nvidia/tegra210-p3450-0000.dtb");
+    assert_eq!(
+        device(&jetson, "serial0"),
+        (0x7000_6000, 0x40, vec![32 + 36])
+    );
+    let imx8mq = read("freescale/imx8mq-evk.dtb");
+    assert_eq!(
+        device(&imx8mq, "serial1"),
+        (0x3089_0000, 0x1_0000, vec![32 + 27])
+    );
     let versal = Board::read(Some(&board("versal"))).unwrap();
     assert_eq!(
         device(&versal, "/uart@ff010000"),

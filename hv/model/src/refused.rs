@@ -134,7 +134,7 @@ impl Refused {
             code::MEMORY_OF_LINUX => write!(
                 f,
                 "memory at {a:#x} belongs to Linux: only memory of Bulkhead's pool can be given to a cell; \
-                 leave the address out or raise `bulkhead enable --memory`"
+                 leave the address out or raise `bulkhead enable --memory` or the reservation"
             ),
             code::MEMORY_ABSENT => write!(f, "there is no RAM at {a:#x}: leave the address out"),
             code::DEVICE_IN_RAM => write!(
@@ -150,7 +150,7 @@ impl Refused {
             code::POOL_FULL => write!(
                 f,
                 "{} of contiguous memory is wanted, the pool's largest free range is {}: \
-                 destroy a cell or raise `bulkhead enable --memory`",
+                 destroy a cell or raise `bulkhead enable --memory` or the reservation",
                 Bytes(a),
                 Bytes(b)
             ),

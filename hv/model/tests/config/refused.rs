@@ -89,12 +89,12 @@ fn a_text_names_thing_value_reason_and_remedy() {
     assert_eq!(
         text(code::MEMORY_OF_LINUX, 0x7000_0000, 0),
         "memory at 0x70000000 belongs to Linux: only memory of Bulkhead's pool can be given to a cell; \
-         leave the address out or raise `bulkhead enable --memory`"
+         leave the address out or raise `bulkhead enable --memory` or the reservation"
     );
     assert_eq!(
         text(code::POOL_FULL, 64 << 20, 46 << 20),
         "64 MiB of contiguous memory is wanted, the pool's largest free range is 46 MiB: \
-         destroy a cell or raise `bulkhead enable --memory`"
+         destroy a cell or raise `bulkhead enable --memory` or the reservation"
     );
     assert_eq!(
         text(code::NO_SUCH_CPU, 0x100, 0),
