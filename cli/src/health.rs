@@ -333,17 +333,18 @@ fn reserved(board: &Board) -> Vec<Finding> {
     .collect()
 }
 
+/// Whatever stands between devices and memory has this property, Arm's SMMU or another (binding "iommu").
 fn dma(board: &Board) -> Finding {
-    let kinds = ["arm,smmu-v3", "arm,mmu-500", "arm,smmu-v2"];
-    let has_smmu = board
-        .tree
-        .nodes()
-        .any(|node| kinds.iter().any(|kind| node.is_compatible(kind)));
-    let text = match has_smmu {
-        true => {
-            "NOT isolated: the board has an SMMU, this version does not program it; a device that does DMA reaches all memory"
-        }
-        false => "NOT isolated: the board has no SMMU; a device that does DMA reaches all memory",
+    let is_iommu = |node: &Node<'_>| node.property("#iommu-cells").is_some() && node.is_enabled();
+    let iommu = board.tree.nodes().find(is_iommu);
+    let text = match iommu {
+        Some(iommu) => format!(
+            "NOT isolated: the board has an SMMU or another IOMMU ({}), this version does not program it; a device that \
+             does DMA reaches all memory",
+            iommu.path()
+        ),
+        None => "NOT isolated: the board has no SMMU; a device that does DMA reaches all memory"
+            .to_owned(),
     };
     note(
         "DMA",

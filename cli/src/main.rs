@@ -1,5 +1,6 @@
 //! `bulkhead`: the command line.
 
+use std::env;
 use std::io::{self, Write as _};
 use std::panic::{self, PanicHookInfo};
 use std::process::{self, ExitCode};
@@ -9,12 +10,17 @@ use bulkhead_cli::command;
 use clap::Parser as _;
 use serde_json::json;
 
+/// Exit code of wrong usage.
+const USAGE: u8 = 2;
 /// Exit code of a bug of ours (sysexits.h, `EX_SOFTWARE`).
 const BUG: i32 = 70;
 
 fn main() -> ExitCode {
     panic::set_hook(Box::new(confess));
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misused(&error),
+    };
     let is_json = cli.json;
     match command::run(cli) {
         Ok(report) => {
@@ -32,15 +38,33 @@ fn main() -> ExitCode {
         Err(error) => {
             let code = error.exit_code();
             let text = match is_json {
-                true => {
-                    json!({ "error": { "code": code, "message": error.to_string() } }).to_string()
-                }
+                true => in_json(code, &error.to_string()),
                 false => format!("bulkhead: {error}"),
             };
             drop(writeln!(io::stderr(), "{text}"));
             ExitCode::from(code)
         }
     }
+}
+
+fn in_json(code: u8, message: &str) -> String {
+    json!({ "error": { "code": code, "message": message } }).to_string()
+}
+
+/// Says what cannot be typed; help and version are no errors.
+fn misused(error: &clap::Error) -> ExitCode {
+    let is_json = env::args_os().any(|argument| argument == "--json");
+    if is_json && error.use_stderr() {
+        let message = error.to_string();
+        drop(writeln!(
+            io::stderr(),
+            "{}",
+            in_json(USAGE, message.trim_end())
+        ));
+        return ExitCode::from(USAGE);
+    }
+    drop(error.print());
+    ExitCode::from(if error.use_stderr() { USAGE } else { 0 })
 }
 
 /// Says that there is a bug and where, in a line that can be sent on.

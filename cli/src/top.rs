@@ -1,7 +1,7 @@
 //! Exits a second, by CPU, cell and cause: the difference of two looks at the page that EL2 shares, which cost no exit.
 
 use bulkhead_abi::MAX_CPUS;
-use bulkhead_abi::info::{CpuInfo, Info, exit};
+use bulkhead_abi::info::{CellInfo, CpuInfo, Info, exit, state};
 use bulkhead_model::id::Mpidr;
 use serde_json::{Map, Value, json};
 
@@ -19,8 +19,19 @@ pub struct CellRow {
     pub cpus: usize,
     /// RAM, bytes; none for root.
     pub ram: Option<u64>,
+    /// Its heartbeat, when it has one.
+    pub heartbeat: Option<Pulse>,
     /// Exits of its CPUs a second.
     pub rate: f64,
+}
+
+/// How a heart beats, as of the last time that root's module looked.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pulse {
+    /// Beats a second.
+    pub rate: f64,
+    /// No beat was seen for longer than promised, for so many milliseconds.
+    pub stalled_ms: Option<u64>,
 }
 
 /// A CPU.
@@ -73,6 +84,7 @@ impl Rates {
                 .to_owned(),
                 cpus: rates.len(),
                 ram: (!is_root).then_some(cell.info.ram_size),
+                heartbeat: pulse(&before.cells[cell.id], cell.info, seconds),
                 rate: rates.iter().sum(),
             }
         };
@@ -91,10 +103,11 @@ impl Rates {
                 cell.cpus.to_string(),
                 cell.ram
                     .map_or("-".to_owned(), |ram| Bytes(ram).to_string()),
+                beats(cell.heartbeat),
                 rate(cell.rate),
             ]
         };
-        let head = ["CELL", "STATE", "CPUS", "RAM", "EXITS/S"];
+        let head = ["CELL", "STATE", "CPUS", "RAM", "BEATS/S", "EXITS/S"];
         (
             head.map(str::to_owned).to_vec(),
             self.cells.iter().map(row).collect(),
@@ -149,6 +162,7 @@ impl Rates {
             "seconds": seconds,
             "cells": self.cells.iter().map(|c| json!({
                 "name": c.name, "state": c.state, "cpus": c.cpus, "ram_size": c.ram, "exits_per_second": c.rate,
+                "heartbeat": c.heartbeat.map(|p| json!({ "per_second": p.rate, "stalled_ms": p.stalled_ms })),
             })).collect::<Vec<_>>(),
             "cpus": self.cpus.iter().map(|c| json!({
                 "cpu": c.index, "mpidr": c.mpidr.get(), "cell": c.cell, "total": c.total, "exits_per_second": c.rate,
@@ -175,6 +189,30 @@ fn cpu(info: &Info, index: usize, before: &CpuInfo, now: &CpuInfo, seconds: f64)
             .fold(0, |sum: u64, n| sum.saturating_add(*n)),
         rate: by_cause.iter().sum(),
         by_cause,
+    }
+}
+
+fn pulse(before: &CellInfo, now: &CellInfo, seconds: f64) -> Option<Pulse> {
+    let health = &now.health;
+    let is_running = now.state == state::RUNNING;
+    (is_running && health.heartbeat_ms != 0).then(|| {
+        // Started anew in between, beats count from zero.
+        let beats = health.beats.saturating_sub(before.health.beats);
+        Pulse {
+            rate: f64::from(u32::try_from(beats).unwrap_or(u32::MAX)) / seconds.max(0.001),
+            stalled_ms: (health.is_stalled != 0).then_some(health.silent_ms),
+        }
+    })
+}
+
+fn beats(pulse: Option<Pulse>) -> String {
+    match pulse {
+        None => "-".to_owned(),
+        Some(Pulse {
+            stalled_ms: Some(ms),
+            ..
+        }) => format!("stalled {} s", ms / 1000),
+        Some(pulse) => rate(pulse.rate),
     }
 }
 

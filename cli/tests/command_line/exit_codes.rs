@@ -47,6 +47,42 @@ fn errors_are_json_where_json_is_wanted() {
     let output = bulkhead(&["--json", "cell", "list"]);
     let error: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
     assert_eq!(error["error"]["code"], 4);
+    let output = bulkhead(&["cell", "strat", "rtos", "--json"]);
+    assert_eq!(output.status.code(), Some(2));
+    let error: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!(error["error"]["code"], 2);
+    let message = error["error"]["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("error: unrecognized subcommand 'strat'"),
+        "{message}"
+    );
+}
+
+/// What the README promises that can be typed.
+const COMMANDS: &str = "\
+    enable disable status doctor run log top map cell config \
+    cell-create cell-load cell-start cell-stop cell-restart cell-destroy cell-list cell-show cell-stats \
+    config-check config-explain config-dtb config-new";
+
+#[test]
+fn every_command_is_there_says_what_it_does_and_takes_json() {
+    for command in COMMANDS.split(' ') {
+        let mut arguments: Vec<&str> = command.split('-').collect();
+        arguments.extend(["--json", "--help"]);
+        let output = bulkhead(&arguments);
+        assert_eq!(output.status.code(), Some(0), "{command}");
+        let help = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(help.contains("Usage: bulkhead "), "{help}");
+        assert!(help.contains("--json"), "{help}");
+    }
+}
+
+#[test]
+fn the_readme_has_the_exit_codes() {
+    let readme = include_str!("../../README.md");
+    for code in [0, 1, 2, 3, 4, 5, 70, 130] {
+        assert!(readme.contains(&format!("\n| {code} | ")), "{code}");
+    }
 }
 
 #[test]

@@ -257,15 +257,41 @@ fn rates_are_differences() {
     terminal.draw(|frame| draw(frame, &rates)).unwrap();
     let shown = terminal.backend().to_string();
     assert!(
-        shown.contains("rtos running    1 16 MiB    1000"),
+        shown.contains("rtos running    1 16 MiB       -    1000"),
         "{shown}"
     );
     assert!(shown.contains("q: end"), "{shown}");
 }
 
-const RATES: &str = " CELL  STATE    CPUS     RAM  EXITS/S
- root  running     3       -       16
- rtos  running     1  16 MiB     1000
+#[test]
+fn hearts_are_watched() {
+    let (mut before, mut after) = (info(), info());
+    after.cells[1].state = state::RUNNING;
+    (before.cells[1].health.beats, after.cells[1].health.beats) = (100, 108);
+    let shown = |after: &Info| {
+        let rates = Rates::between(&before, after, 2.0);
+        (
+            rates.to_json(2.0)["cells"][1]["heartbeat"].clone(),
+            rates.to_text(),
+        )
+    };
+    assert_eq!(shown(&after).0, serde_json::Value::Null);
+    after.cells[1].health.heartbeat_ms = 500;
+    let (json, text) = shown(&after);
+    assert_eq!(json["per_second"], 4.0);
+    assert!(text.contains("16 MiB      4.0     "), "{text}");
+    (
+        after.cells[1].health.is_stalled,
+        after.cells[1].health.silent_ms,
+    ) = (1, 12_345);
+    let (json, text) = shown(&after);
+    assert_eq!(json["stalled_ms"], 12_345);
+    assert!(text.contains("stalled 12 s"), "{text}");
+}
+
+const RATES: &str = " CELL  STATE    CPUS     RAM  BEATS/S  EXITS/S
+ root  running     3       -        -       16
+ rtos  running     1  16 MiB        -     1000
 
  CPU  AFFINITY  CELL  EXITS  EXITS/S  HVC/S  SMC/S  SGI/S  GICD/S  GICR/S  SYSREG/S  RETRY/S  ABORT/S  KICK/S  OTHER/S  IRQ/S
  0    0x0       root     31       16     15      0      0       0       0         0        0        0       0      0.5      0
