@@ -14,7 +14,7 @@ use bulkhead_cli::health;
 use bulkhead_cli::reservation::reservation;
 
 use crate::real_boards::debian;
-use crate::support::{context, folder};
+use crate::support::{board as virt, context, folder};
 
 /// The words of a README for a board that was in nobody's hands.
 const CLAIM: &str = "Checked against its tree only";
@@ -118,5 +118,35 @@ fn a_board_that_nobody_ran_says_so() {
             .unwrap_or_else(|error| panic!("{}: README.md: {error}", folder.display()));
         let is_emulated = text.contains("Tested in emulation");
         assert!(text.contains(CLAIM) != is_emulated, "{}", folder.display());
+    }
+}
+
+/// Returns the first cell file in a page, up to the line that ends its root.
+fn example(page: &str) -> String {
+    let lines = page
+        .lines()
+        .map(|line| line.strip_prefix("    ").unwrap_or(line));
+    let from_start = lines.skip_while(|line| *line != "/dts-v1/;");
+    let mut text = String::new();
+    for line in from_start {
+        text.push_str(line);
+        text.push('\n');
+        if line == "};" {
+            break;
+        }
+    }
+    text
+}
+
+#[test]
+fn the_examples_of_the_pages_are_good() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for page in ["README.md", "board-configs/README.md"] {
+        let text = example(&fs::read_to_string(root.join(page)).unwrap());
+        let path = folder().join("cell.dts");
+        fs::write(&path, &text).unwrap();
+        let report = check(&context(), &[path], Some(&virt("virt")), None);
+        let report = report.unwrap_or_else(|error| panic!("{page}: {error}\n{text}"));
+        assert_eq!(report.json["spis"], serde_json::json!([40]), "{page}");
     }
 }
