@@ -133,7 +133,7 @@ impl Context {
 
 /// Says why something was refused; `what` was wanted.
 pub(crate) fn refusal(what: &str, refused: Refused) -> Error {
-    match refused.code {
+    match refused.code() {
         code::NOT_ENABLED => Error::NotEnabled,
         _ => Error::Refused(format!("{what}: {refused}")),
     }
@@ -147,7 +147,7 @@ fn names_cell(refused: Refused) -> bool {
         code::SPI_OF_CELL,
         code::DEVICE_OF_CELL,
     ];
-    codes.contains(&refused.code)
+    codes.contains(&refused.code())
 }
 
 /// Names the cell that a refusal speaks of.

@@ -9,6 +9,7 @@ fn main() {
     println!("cargo:rustc-link-arg-bins=--no-dynamic-linker");
     println!("cargo:rustc-link-arg-bins=-znotext");
     println!("cargo:rustc-link-arg-bins=-znorelro");
+    println!("cargo:rustc-link-arg-bins=--pack-dyn-relocs=relr");
     println!("cargo:rustc-link-arg-bins=--build-id=sha1");
     // defmt records of this level and above exist; the macros read it when they expand.
     println!("cargo:rustc-env=DEFMT_LOG=info");

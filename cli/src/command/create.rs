@@ -100,7 +100,7 @@ fn depends_on_others(refused: Refused) -> bool {
         code::NOT_ENABLED,
         code::PANICKED,
     ];
-    codes.contains(&refused.code)
+    codes.contains(&refused.code())
 }
 
 /// CPUs that `cpus = <n>` may take: online ones first, the highest number first; never CPU 0, nor another cell's.

@@ -97,7 +97,7 @@ pub(super) fn send(device: &Device, blob: &[u8], request: Enable) -> Result<(), 
     })?
     .map_err(|refused| {
         let text = refusal("cannot enable", refused);
-        match refused.code {
+        match refused.code() {
             code::HV_MEMORY_TOO_SMALL => Error::Refused(format!("{text}: raise --hv-memory")),
             _ => text,
         }
@@ -154,7 +154,7 @@ pub(super) fn off(context: &Context) -> Result<(), Error> {
         let names = live::read(&device)
             .map(|info| cell_names(&info))
             .unwrap_or_default();
-        match refused.code {
+        match refused.code() {
             code::CELLS_EXIST => Error::Refused(format!("cannot disable: {refused}: {names}")),
             _ => refusal("cannot disable", refused),
         }

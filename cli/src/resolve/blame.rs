@@ -48,7 +48,7 @@ pub fn blame(refused: Refused, cell: &CellFile, resolved: &Resolved<'_>) -> Conf
         let placed = |memory: &Memory| memory.hpa == Some(address);
         cell.memory.iter().any(placed) && !cell.memory.iter().any(at)
     };
-    let (property, node) = match refused.code {
+    let (property, node) = match refused.code() {
         code::BAD_NAME | code::NAME_TAKEN => ("model", None),
         code::NO_CPU
         | code::NO_SUCH_CPU

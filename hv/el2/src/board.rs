@@ -5,9 +5,9 @@ use bulkhead_model::addr::{Hpa, Region};
 use bulkhead_model::blob::{Conduit, MAX_GICRS};
 use bulkhead_model::id::{CpuId, Mpidr};
 use bulkhead_model::vgic::kick::Kicks;
-use spin::Once;
 
 use crate::layout::{CPU_AREA_SIZE, CPU_STRUCT_OFFSET};
+use crate::lock::Fixed;
 use crate::percpu::PerCpu;
 
 /// What never changes while Bulkhead is enabled.
@@ -39,9 +39,10 @@ pub struct Board {
 }
 
 /// Set by `prepare`, before any CPU joins.
-pub static BOARD: Once<Board> = Once::new();
+pub static BOARD: Fixed<Board> = Fixed::new();
 
 /// Returns the board. Whoever runs a guest has one.
+#[inline(never)] // Most files ask for it.
 pub fn board() -> &'static Board {
     match BOARD.get() {
         Some(board) => board,

@@ -68,7 +68,7 @@ impl Boot {
     fn answer(&self, result: Result<(u64, u64), Refused>) {
         let (code, a, b) = match result {
             Ok((a, b)) => (0, a, b),
-            Err(refused) => ((-refused.code) as u64, refused.a, refused.b),
+            Err(refused) => ((-refused.code()) as u64, refused.a, refused.b),
         };
         self.a.store(a, Relaxed);
         self.b.store(b, Relaxed);
@@ -94,7 +94,7 @@ fn first_tables(hv_base: u64, hv_size: u64) -> Result<(), Refused> {
         next: layout::image_end(),
         end: layout::cpu_areas(hv_base, hv_size, 1), // this CPU's stack
     };
-    let too_small = |refused: Refused| match refused.code {
+    let too_small = |refused: Refused| match refused.code() {
         code::HV_PAGES_EXHAUSTED => Refused::new(
             code::HV_MEMORY_TOO_SMALL,
             hv_size,
@@ -183,31 +183,32 @@ fn prepare_all(hv_base: u64, hv_size: u64) -> Result<(u64, u64), Refused> {
     }
     let blob = (mailbox as *const u8).wrapping_add(size_of::<EnterArgs>());
     // SAFETY: inside the mailbox; all other CPUs are held in Linux's stop_machine() meanwhile.
-    let config = SystemConfig::decode(unsafe {
+    let config = &mut SystemConfig::decode(unsafe {
         core::slice::from_raw_parts(blob, layout::bytes(args.blob_size))
-    })?;
+    });
+    let config = config.as_mut().map_err(|refused| *refused)?; // it is large, and stays where it is
     let hv = Region::pages(Hpa(hv_base), hv_size)?;
     let pool = match args.pool_size {
         0 => None,
         size => Some(Region::pages(Hpa(args.pool_base), size)?),
     };
-    let config = checked(config, hv, pool)?;
-    let shared = lay_out(&config, hv)?;
-    map_outside(&config, pool)?;
-    let board = set_board(&config, hv, pool, shared)?;
+    check(config, hv, pool)?;
+    let shared = lay_out(config, hv)?;
+    map_outside(config, pool)?;
+    let board = set_board(config, hv, pool, shared)?;
     info::set_up(shared.base().0, layout::build_id(), board);
-    system::set_up(&config, board)?;
+    system::set_up(config, board)?;
     inject_failure(inject::PREPARE_LATE)?;
     Ok((shared.base().0, shared.size()))
 }
 
 /// Refuses what the ledger refuses and what the interrupt controller cannot be, before anything of it is touched. The
 /// distributor is one frame of 64 KiB: what a device tree lists behind it is something else.
-fn checked(
-    config: SystemConfig,
+fn check(
+    config: &mut SystemConfig,
     hv: Region<Hpa>,
     pool: Option<Region<Hpa>>,
-) -> Result<SystemConfig, Refused> {
+) -> Result<(), Refused> {
     let frames = [(config.gicd, gic::FRAME)];
     let frames = frames
         .into_iter()
@@ -217,10 +218,8 @@ fn checked(
             return Err(Refused::new(code::BAD_LENGTH, region.size(), least));
         }
     }
-    let gicd = Region::pages(config.gicd.base(), gic::FRAME)?;
-    let config = SystemConfig { gicd, ..config };
-    system::set_up_ledger(&config, hv, pool, pa_bits())?;
-    Ok(config)
+    config.gicd = Region::pages(config.gicd.base(), gic::FRAME)?;
+    system::set_up_ledger(config, hv, pool, pa_bits())
 }
 
 /// Divides the hypervisor's memory behind the first tables; returns the shared read-only area.
@@ -238,14 +237,12 @@ fn lay_out(config: &SystemConfig, hv: Region<Hpa>) -> Result<Region<Hpa>, Refuse
     // SAFETY: behind the first tables and before the shared area; nothing else is there.
     unsafe { pages::give(first, shared - first) };
     let tables = el2_tables();
-    for (index, cpu) in config.cpus.iter().enumerate() {
+    let mut area = areas;
+    for (cpu, mpidr) in config.cpus.iter().zip(&BOOT.mpidrs) {
         // A stack that overflows shall fault, not hit its neighbour.
-        tables.unmap(
-            &mut Pages::El2,
-            areas + index as u64 * CPU_AREA_SIZE,
-            PAGE_SIZE,
-        )?;
-        BOOT.mpidrs[index].store(cpu.mpidr.get(), Relaxed);
+        tables.unmap(&mut Pages::El2, area, PAGE_SIZE)?;
+        mpidr.store(cpu.mpidr.get(), Relaxed);
+        area += CPU_AREA_SIZE;
     }
     BOOT.cpu_areas.store(areas, Relaxed);
     BOOT.cpu_count.store(cpu_count as u64, Relaxed);
@@ -297,7 +294,7 @@ fn set_board(
         .gicrs
         .first()
         .ok_or(Refused::new(code::BAD_CONTENT, 0, 0))?;
-    Ok(BOARD.call_once(|| Board {
+    let board = Board {
         hv,
         pool,
         shared,
@@ -311,7 +308,10 @@ fn set_board(
         pa_bits: pa_bits(),
         cpu_areas: areas,
         cpu_count: config.cpus.len(),
-    }))
+    };
+    // SAFETY: `prepare` runs once, before any CPU joins.
+    unsafe { BOARD.set(board) };
+    Ok(crate::board::board())
 }
 
 /// Physical address bits (DDI 0487, `ID_AA64MMFR0_EL1.PARange`), 48 at most with the 4 KiB granule.

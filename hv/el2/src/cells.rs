@@ -163,14 +163,16 @@ fn copy_from_mailbox(to: Hpa, length: usize) {
 
 fn build_stage2(claim: &Claim) -> Result<Tables, Refused> {
     let id = claim.id();
-    let highest = windows(claim.holding())
-        .map(|(window, _)| window.gpa.end().0)
-        .max()
-        .unwrap_or(0);
+    let parts = windows(claim.holding());
+    let all = parts.iter().flat_map(|(windows, _)| *windows);
+    let highest = all.fold(0, |highest, window| window.gpa.end().0.max(highest));
     let bits = u8::try_from(64 - highest.saturating_sub(1).leading_zeros()).unwrap_or(u8::MAX);
     let mut tables = system::new_tables(bits.clamp(32, board().pa_bits))?;
     let mut memory = system::memory_of(id, &tables);
-    let mapped = windows(claim.holding()).try_for_each(|(window, attributes)| {
+    let mut all = parts
+        .iter()
+        .flat_map(|(windows, attributes)| windows.iter().map(|window| (window, *attributes)));
+    let mapped = all.try_for_each(|(window, attributes)| {
         let (gpa, hpa) = (window.gpa.base().0, window.hpa.base());
         tables.map(&mut memory, gpa, hpa, window.hpa.size(), attributes)
     });
@@ -182,19 +184,15 @@ fn build_stage2(claim: &Claim) -> Result<Tables, Refused> {
     Ok(tables)
 }
 
-fn windows(holding: &Holding) -> impl Iterator<Item = (&Window, u64)> {
-    let memory = holding
-        .ram()
-        .iter()
-        .map(|window| (window, stage2::NORMAL_RWX));
-    let comm = holding.memory.get(holding.ram().len()..).unwrap_or(&[]);
-    let memory = memory.chain(comm.iter().map(|window| (window, stage2::NORMAL_RW_XN)));
-    memory.chain(
-        holding
-            .devices
-            .iter()
-            .map(|window| (window, stage2::DEVICE_RW)),
-    )
+/// What a cell has, by how it is mapped.
+fn windows(holding: &Holding) -> [(&[Window], u64); 3] {
+    let ram = holding.ram();
+    let comm = holding.memory.get(ram.len()..).unwrap_or(&[]);
+    [
+        (ram, stage2::NORMAL_RWX),
+        (comm, stage2::NORMAL_RW_XN),
+        (&holding.devices, stage2::DEVICE_RW),
+    ]
 }
 
 /// Frees a stage 2 that nobody runs on.

@@ -343,21 +343,23 @@ fn reset_debug_and_pmu() {
     }
 }
 
-/// Breakpoints and watchpoints: at least two of each exist, at most sixteen (DDI 0487, `ID_AA64DFR0_EL1`).
+/// Breakpoints and watchpoints: at least two of each exist, at most sixteen (DDI 0487, `ID_AA64DFR0_EL1`). Clears as many of
+/// each as are given, the last pair first, from the middle of a list.
 fn clear_debug_pairs(breakpoints: u64, watchpoints: u64) {
-    macro_rules! each {
+    macro_rules! clear_pairs {
         ($count:expr, $control:literal, $value:literal: $($n:literal)*) => {
-            $(if $n < $count {
-                // SAFETY: pair n exists, as `count` says; both are the guest's.
-                unsafe {
-                    asm!(concat!("msr ", $control, $n, "_el1, xzr"), concat!("msr ", $value, $n, "_el1, xzr"),
-                        options(nomem, nostack, preserves_flags))
-                }
-            })*
+            // SAFETY: each pair is two instructions, so the jump goes to the pair `count - 1`: pairs below `count` exist, there
+            // are no more than are listed, and all are the guest's.
+            unsafe {
+                asm!("adr {to}, 2f", "sub {to}, {to}, {count}, lsl #3", "br {to}",
+                    $(concat!("msr ", $control, $n, "_el1, xzr"), concat!("msr ", $value, $n, "_el1, xzr"),)* "2:",
+                    to = out(reg) _, count = in(reg) u64::min($count, 16),
+                    options(nomem, nostack, preserves_flags))
+            }
         };
     }
-    each!(breakpoints, "dbgbcr", "dbgbvr": 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
-    each!(watchpoints, "dbgwcr", "dbgwvr": 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+    clear_pairs!(breakpoints, "dbgbcr", "dbgbvr": 15 14 13 12 11 10 9 8 7 6 5 4 3 2 1 0);
+    clear_pairs!(watchpoints, "dbgwcr", "dbgwvr": 15 14 13 12 11 10 9 8 7 6 5 4 3 2 1 0);
 }
 
 /// Any algorithm (DDI 0487, `ID_AA64ISAR1_EL1` GPI, GPA, API, APA; `ID_AA64ISAR2_EL1` APA3, GPA3).

@@ -52,18 +52,8 @@ entry:
     sub     x2, x2, x19
     cmp     x1, x2
     b.lo    too_small
-    adr     x3, __rela_start
-    adr     x4, __rela_end
-1:  cmp     x3, x4                  // every entry: offset, R_AARCH64_RELATIVE (1027), addend
-    b.hs    2f
-    ldp     x5, x6, [x3], #16
-    ldr     x7, [x3], #8
-    cmp     w6, #1027
-    b.ne    1b
-    add     x7, x7, x19
-    str     x7, [x19, x5]
-    b       1b
-2:  adr     x3, __bss_start
+    bl      unfold
+    adr     x3, __bss_start
     adr     x4, __bss_end
 3:  cmp     x3, x4                  // whole pages (image.ld)
     b.hs    4f
@@ -121,6 +111,41 @@ prepare_exception:
 too_small:                          // x1 = what there is, x2 = the least
     mov     x0, #-50                // HV_MEMORY_TOO_SMALL
     b       return_as_found
+
+    slot    13
+// Makes the image of the file one that can run: x19 = its base. Destroys x3 to x8.
+// The constants follow the code in the file: up to their page, the last one first, as the two may overlap.
+unfold:
+    adr     x3, __file_end
+    adr     x4, __rodata_start
+    adr     x5, __rodata_end
+1:  ldp     x6, x7, [x3, #-16]!
+    stp     x6, x7, [x5, #-16]!
+    cmp     x5, x4
+    b.hi    1b
+// Relocations (RELR): an even word is the offset of a word to relocate; an odd one has a bit for each of the 63 behind it.
+    adr     x3, __relr_start
+    adr     x4, __relr_end
+1:  cmp     x3, x4
+    b.hs    2f
+    ldr     x5, [x3], #8
+    tbz     w5, #0, 3f
+    sub     x8, x7, #8
+    add     x7, x7, #(63 * 8)       // for a next one
+4:  lsr     x5, x5, #1
+    add     x8, x8, #8
+    cbz     x5, 1b
+    tbz     w5, #0, 4b
+    ldr     x6, [x8]
+    add     x6, x6, x19
+    str     x6, [x8]
+    b       4b
+3:  add     x7, x5, x19
+    ldr     x6, [x7]
+    add     x6, x6, x19
+    str     x6, [x7], #8
+    b       1b
+2:  ret
 
     slot    4
 // Cleans and invalidates x0 .. x3 to the point of coherency. Destroys x4, x5.
@@ -275,3 +300,57 @@ leave_el2:
     eret
     dsb     nsh
     isb
+
+// What the compiler calls, in place of larger ones of the run-time library. Words where both addresses are aligned: while the
+// MMU is off memory is Device, which takes nothing else.
+    slot    14
+// memcpy(to: x0, from: x1, count: x2) -> x0
+    .global memcpy
+    .type   memcpy, %function
+memcpy:
+    mov     x3, x0
+    orr     x4, x0, x1
+    tst     x4, #7
+    b.ne    3f
+1:  subs    x2, x2, #16
+    b.lo    2f
+    ldp     x4, x5, [x1], #16
+    stp     x4, x5, [x3], #16
+    b       1b
+2:  and     x2, x2, #15             // what is left
+    tbz     x2, #3, 3f
+    ldr     x4, [x1], #8
+    str     x4, [x3], #8
+    sub     x2, x2, #8
+3:  cbz     x2, 4f
+    ldrb    w4, [x1], #1
+    strb    w4, [x3], #1
+    sub     x2, x2, #1
+    b       3b
+4:  ret
+
+    slot    15
+// memset(to: x0, byte: w1, count: x2) -> x0
+    .global memset
+    .type   memset, %function
+memset:
+    mov     x3, x0
+    and     x1, x1, #0xff
+    mov     x4, #0x0101010101010101
+    mul     x1, x1, x4
+1:  tst     x3, #7
+    b.eq    2f
+    cbz     x2, 4f
+    strb    w1, [x3], #1
+    sub     x2, x2, #1
+    b       1b
+2:  subs    x2, x2, #16
+    b.lo    3f
+    stp     x1, x1, [x3], #16
+    b       2b
+3:  ands    x2, x2, #15
+    b.eq    4f
+    strb    w1, [x3], #1
+    sub     x2, x2, #1
+    b       3b
+4:  ret

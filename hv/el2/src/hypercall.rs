@@ -62,7 +62,7 @@ pub fn serve(cpu: &mut Cpu, function: u32) -> Outcome {
     let [x0, x1, x2] = match roots(cpu, function) {
         Ok(_) if function == call::LEAVE => return Outcome::Leave,
         Ok(value) => [value, 0, 0],
-        Err(refused) => [(-refused.code).cast_unsigned(), refused.a, refused.b],
+        Err(refused) => [(-refused.code()).cast_unsigned(), refused.a, refused.b],
     };
     cpu.frame.x[..3].copy_from_slice(&[x0, x1, x2]);
     Outcome::Resume

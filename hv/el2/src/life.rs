@@ -6,7 +6,7 @@ use bulkhead_abi::info::cpu_state;
 use bulkhead_model::id::CellId;
 use bulkhead_model::psci::CpuPower;
 use bulkhead_model::refused::Refused;
-use spin::Once;
+use spin::mutex::SpinMutex;
 
 use crate::percpu::{Cpu, Found, Frame, PerCpu};
 use crate::sysreg::{self, IccSreEl1};
@@ -18,7 +18,7 @@ unsafe extern "C" {
 }
 
 /// EL2 as Linux's first CPU had it: for CPUs that come from firmware and leave to Linux.
-static FOUND: Once<Found> = Once::new();
+static FOUND: SpinMutex<Option<Found>> = SpinMutex::new(None);
 
 /// `ENTER_JOIN`, from entry.S: this CPU's Linux goes on under us, or as before with an error.
 #[unsafe(no_mangle)]
@@ -31,7 +31,7 @@ extern "C" fn join_cpu(shared: &'static PerCpu, return_to: u64, spsr: u64) -> ! 
         Ok(()) => run::run(cpu),
         Err(refused) => {
             cpu.frame.x[..3].copy_from_slice(&[
-                (-refused.code).cast_unsigned(),
+                (-refused.code()).cast_unsigned(),
                 refused.a,
                 refused.b,
             ]);
@@ -54,7 +54,7 @@ fn join(cpu: &mut Cpu) -> Result<(), Refused> {
         restore(cpu);
         return Err(refused);
     }
-    FOUND.call_once(|| *cpu.found);
+    FOUND.lock().get_or_insert(*cpu.found);
     power::set(cpu.shared, CpuPower::On);
     cpu.shared.set_state(cpu_state::GUEST);
     Ok(())
@@ -85,8 +85,8 @@ fn go(cpu: Cpu) -> ! {
 extern "C" fn arrive_cpu(shared: &'static PerCpu) -> ! {
     // SAFETY: entry.S found this CPU's own struct; it was with firmware, so no other `Cpu` of it exists.
     let cpu = unsafe { Cpu::claim(shared) };
-    if let Some(found) = FOUND.get() {
-        *cpu.found = *found;
+    if let Some(found) = *FOUND.lock() {
+        *cpu.found = found;
         cpu.found.vpidr = MIDR_EL1.get();
         cpu.found.vmpidr = MPIDR_EL1.get();
         context::set_optional(cpu.found);

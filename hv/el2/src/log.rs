@@ -30,14 +30,20 @@ fn this_cpu() -> usize {
     unsafe { cpu.as_ref() }.map_or(0, |cpu| cpu.id.index())
 }
 
-fn with_encoder(act: impl FnOnce(&mut defmt::Encoder)) {
+/// This CPU's encoder.
+///
+/// # Safety
+/// The caller is done with it when it asks for it again.
+#[inline(never)] // Three use it.
+unsafe fn encoder() -> &'static mut defmt::Encoder {
     // SAFETY: inside the array.
     let encoder = unsafe { ENCODERS.0.get().cast::<defmt::Encoder>().add(this_cpu()) };
-    // SAFETY: only this CPU uses it, and not while it is in use (no exception interrupts EL2).
-    act(unsafe { &mut *encoder });
+    // SAFETY: only this CPU uses it, and not while it is in use: by the caller's word, and no exception interrupts EL2.
+    unsafe { &mut *encoder }
 }
 
 /// Appends to this CPU's ring.
+#[inline(never)] // The encoder calls it from many places.
 fn append(bytes: &[u8]) {
     let Some(base) = info::log_ring(this_cpu()) else {
         return;
@@ -59,7 +65,8 @@ fn append(bytes: &[u8]) {
 // SAFETY: a CPU cannot interrupt itself between `acquire` and `release`, and every CPU has its own encoder and ring.
 unsafe impl defmt::Logger for Rings {
     fn acquire() {
-        with_encoder(|encoder| encoder.start_frame(append));
+        // SAFETY: for this one call.
+        unsafe { encoder() }.start_frame(append);
     }
 
     // SAFETY: called between `acquire` and `release` by defmt.
@@ -67,12 +74,14 @@ unsafe impl defmt::Logger for Rings {
 
     // SAFETY: as `flush`.
     unsafe fn release() {
-        with_encoder(|encoder| encoder.end_frame(append));
+        // SAFETY: for this one call.
+        unsafe { encoder() }.end_frame(append);
     }
 
     // SAFETY: as `flush`.
     unsafe fn write(bytes: &[u8]) {
-        with_encoder(|encoder| encoder.write(bytes, append));
+        // SAFETY: for this one call.
+        unsafe { encoder() }.write(bytes, append);
     }
 }
 

@@ -9,7 +9,7 @@ use core::ptr::NonNull;
 use buddy_system_allocator::Heap;
 use bulkhead_model::addr::{Hpa, PAGE_SIZE};
 use bulkhead_model::paging::TableMemory;
-use spin::mutex::SpinMutex;
+use spin::mutex::{SpinMutex, SpinMutexGuard};
 
 use crate::layout::bytes;
 use crate::sysreg;
@@ -21,18 +21,23 @@ const ENTRIES: usize = PAGE / size_of::<u64>();
 /// Blocks of up to 2^20 bytes are enough: the largest is a concatenated start-level table.
 static HEAP: SpinMutex<Heap<21>> = SpinMutex::new(Heap::new());
 
+#[inline(never)] // Once for all.
+fn heap() -> SpinMutexGuard<'static, Heap<21>> {
+    HEAP.lock()
+}
+
 /// Hands all of `base .. base + size` to the allocator.
 ///
 /// # Safety
 /// The memory is mapped, unused and never given to anyone else.
 pub unsafe fn give(base: u64, size: u64) {
     // SAFETY: by the caller's word.
-    unsafe { HEAP.lock().add_to_heap(bytes(base), bytes(base + size)) };
+    unsafe { heap().add_to_heap(bytes(base), bytes(base + size)) };
 }
 
 /// Returns how many pages are free.
 pub fn free_count() -> usize {
-    let heap = HEAP.lock();
+    let heap = heap();
     (heap.stats_total_bytes() - heap.stats_alloc_actual()) / PAGE
 }
 
@@ -47,7 +52,7 @@ pub fn allocate(count: usize) -> Option<Hpa> {
 fn take(count: usize) -> Option<u64> {
     let size = count * PAGE;
     let layout = Layout::from_size_align(size, size).ok()?;
-    let block = HEAP.lock().alloc(layout).ok()?;
+    let block = heap().alloc(layout).ok()?;
     Some(block.as_ptr() as u64)
 }
 
@@ -61,7 +66,7 @@ pub fn free(base: Hpa, count: usize) {
         return;
     };
     // SAFETY: the block came from `allocate` with the same size; the model's tables and the cells free once.
-    unsafe { HEAP.lock().dealloc(block, layout) };
+    unsafe { heap().dealloc(block, layout) };
 }
 
 /// Writes `first`, `first + step` and so on to `count` pages: several at a time, as these are most of what enable executes.

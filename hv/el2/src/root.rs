@@ -8,18 +8,21 @@ use bulkhead_model::addr::{Gpa, Hpa, Region};
 use bulkhead_model::id::CellId;
 use bulkhead_model::paging::{Tables, stage2};
 use bulkhead_model::refused::Refused;
-use spin::Once;
 
 use crate::context::Stage2;
-use crate::lock::Turns;
+use crate::lock::{Fixed, Turns};
 use crate::system;
 
-static TABLES: Once<Tables> = Once::new();
+static TABLES: Fixed<Tables> = Fixed::new();
 static CHANGE: Turns<()> = Turns::new(());
 
 /// Sets it, once an enable.
-pub fn set(tables: Tables) {
-    TABLES.call_once(|| tables);
+///
+/// # Safety
+/// `prepare` calls it: no CPU has joined.
+pub unsafe fn set(tables: Tables) {
+    // SAFETY: by the caller's word.
+    unsafe { TABLES.set(tables) };
 }
 
 /// What a CPU of root needs for it.

@@ -28,7 +28,8 @@ pub const LEAST_PAGES: u64 = 12;
 /// Physical address bits that root's stage 2 covers unless RAM lies higher: 1 TiB in two pages.
 const ROOT_BITS: u8 = 40;
 
-/// A cell, root included.
+/// A cell, root included. (Its size is a power of two: one instruction finds it by its number.)
+#[repr(align(128))]
 pub struct Cell {
     /// Where in its life it is.
     pub state: State,
@@ -79,12 +80,15 @@ impl Cell {
     };
 }
 
-/// All of it.
+const _: () = assert!(size_of::<Cell>() == 128);
+
+/// All of it. The cells come first: no offset is added to reach them.
+#[repr(C)]
 pub struct System {
-    /// Who owns what.
-    pub ledger: Ledger,
     /// By cell id.
     pub cells: [Cell; MAX_CELLS],
+    /// Who owns what.
+    pub ledger: Ledger,
     /// `COMMIT` was answered.
     pub is_enabled: bool,
     /// GICD_CTLR before enable.
@@ -178,9 +182,11 @@ pub fn set_up(config: &SystemConfig, board: &Board) -> Result<(), Refused> {
             attributes,
         )?;
     }
-    root::set(tables.live(&mut memory));
-    system.cells[CellId::ROOT.index()].state = State::Running;
+    let tables = tables.live(&mut memory);
     // SAFETY: `prepare` runs before any CPU joins.
+    unsafe { root::set(tables) };
+    system.cells[CellId::ROOT.index()].state = State::Running;
+    // SAFETY: as above.
     unsafe { gate::set_root(&system.ledger) };
     system.publish(CellId::ROOT);
     Ok(())

@@ -120,17 +120,26 @@ impl SystemConfig {
             2 => Some(Conduit::Hvc),
             _ => None,
         });
-        let config = Self {
+        // Large: made where it is returned, not moved there.
+        let mut config = Ok(Self {
             gicd,
             psci,
-            gicrs: r.list(Reader::region),
-            cpus: r.list(|r| CpuConfig {
+            gicrs: ArrayVec::new(),
+            cpus: ArrayVec::new(),
+            ram: ArrayVec::new(),
+        });
+        if let Ok(config) = &mut config {
+            r.list(&mut config.gicrs, Reader::region);
+            r.list(&mut config.cpus, |r| CpuConfig {
                 mpidr: r.mpidr(),
                 online: r.flag(),
-            }),
-            ram: r.list(Reader::region),
-        };
-        r.finish().map(|()| config)
+            });
+            r.list(&mut config.ram, Reader::region);
+        }
+        if let Err(refused) = r.finish() {
+            config = Err(refused);
+        }
+        config
     }
 }
 
@@ -347,20 +356,30 @@ impl CellConfig {
     #[inline(never)] // Keeps what it needs on EL2's stack out of its caller's frame.
     pub fn decode(bytes: &[u8]) -> Result<Self, Refused> {
         let mut r = Reader::new(bytes, CELL_MAGIC);
-        let mut config = Self {
+        // As a system's.
+        let mut config = Ok(Self {
             name: r.name(),
             delivery: match r.flag() {
                 false => Delivery::Direct,
                 true => Delivery::Listed,
             },
-            cpus: r.list(Reader::mpidr),
-            memory: r.list(memory),
-            devices: r.list(device),
-            spis: r.list(Reader::spi),
+            cpus: ArrayVec::new(),
+            memory: ArrayVec::new(),
+            devices: ArrayVec::new(),
+            spis: ArrayVec::new(),
             heartbeat: Heartbeat::NONE,
-        };
-        config.heartbeat = heartbeat(&mut r, &config.memory);
-        r.finish().map(|()| config)
+        });
+        if let Ok(config) = &mut config {
+            r.list(&mut config.cpus, Reader::mpidr);
+            r.list(&mut config.memory, memory);
+            r.list(&mut config.devices, device);
+            r.list(&mut config.spis, Reader::spi);
+            config.heartbeat = heartbeat(&mut r, &config.memory);
+        }
+        if let Err(refused) = r.finish() {
+            config = Err(refused);
+        }
+        config
     }
 }
 

@@ -20,7 +20,7 @@ use crate::id::{CellId, CpuId, Mpidr, Spi, SpiSet};
 use crate::refused::Refused;
 
 pub use claim::Claim;
-use claim::{check_apart, check_none, push};
+use claim::{check_apart, check_none, copy, push};
 
 /// A part of a cell's physical address space and what is behind it: as many bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -58,6 +58,16 @@ impl Holding {
     pub fn comm(&self) -> Option<(Window, Heartbeat)> {
         let page = *self.memory.last()?;
         self.heartbeat.is_wanted().then_some((page, self.heartbeat))
+    }
+
+    /// Takes all over. (A clone would be made elsewhere and moved here, item by item.)
+    fn fill(&mut self, other: &Self) {
+        self.name = other.name;
+        self.cpus = copy(&other.cpus);
+        self.memory = copy(&other.memory);
+        self.devices = copy(&other.devices);
+        self.spis = other.spis.clone();
+        self.heartbeat = other.heartbeat;
     }
 
     /// Nothing yet.
@@ -167,7 +177,7 @@ impl Ledger {
         check_system(system, &gic, hv, pool, pa_bits)?;
         (self.hv, self.pool, self.pa_bits) = (Some(hv), pool, pa_bits);
         self.gic = gic;
-        self.ram = system.ram.clone();
+        self.ram = copy(&system.ram);
         self.cpus = (0..)
             .zip(&system.cpus)
             .map(|(number, cpu)| Cpu {
@@ -198,7 +208,10 @@ impl Ledger {
                 (cpu.owner, cpu.number) = (id, number);
             }
         }
-        self.cells[id.index()] = Some(claim.holding.clone());
+        let cell = &mut self.cells[id.index()];
+        *cell = None;
+        cell.get_or_insert(Holding::new(claim.holding.name))
+            .fill(&claim.holding);
         self.update_root();
         id
     }
@@ -326,11 +339,8 @@ impl Ledger {
         let devices = self
             .cells()
             .flat_map(|(_, cell)| cell.devices.iter().map(|window| window.hpa));
-        self.hv
-            .into_iter()
-            .chain(self.pool)
-            .chain(self.gic.iter().copied())
-            .chain(devices)
+        let fixed = [self.hv.as_slice(), self.pool.as_slice(), &self.gic];
+        fixed.into_iter().flatten().copied().chain(devices)
     }
 
     /// Returns whose an address is.

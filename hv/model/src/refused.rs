@@ -3,6 +3,7 @@
 //! One rule: every code has its own text, which names the thing, its value, the reason and, where there is one, the remedy.
 
 use core::fmt;
+use core::num::NonZero;
 
 use bulkhead_abi::code::{self, feature};
 use bulkhead_abi::info::state;
@@ -10,8 +11,8 @@ use bulkhead_abi::info::state;
 /// Why something was refused. What `a` and `b` mean is said at the code in [`bulkhead_abi::code`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Refused {
-    /// Positive number from [`bulkhead_abi::code`].
-    pub code: i64,
+    /// Never 0, so that a `Result` needs no word of its own to tell.
+    code: NonZero<i64>,
     /// First detail.
     pub a: u64,
     /// Second detail.
@@ -21,7 +22,16 @@ pub struct Refused {
 impl Refused {
     /// Makes one.
     pub const fn new(code: i64, a: u64, b: u64) -> Self {
+        let code = match NonZero::new(code) {
+            Some(code) => code,
+            None => NonZero::<i64>::MAX, // as any number that is no code
+        };
         Self { code, a, b }
+    }
+
+    /// Positive number from [`bulkhead_abi::code`].
+    pub const fn code(&self) -> i64 {
+        self.code.get()
     }
 }
 
@@ -67,7 +77,7 @@ impl fmt::Display for Refused {
 /// One group of codes each; what a group does not have is handed to the next.
 impl Refused {
     fn fmt_call_or_blob(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { code, a, b } = *self;
+        let (code, a, b) = (self.code(), self.a, self.b);
         match code {
             code::PENDING => write!(f, "the work is still under way: ask again"),
             code::NOT_SUPPORTED => {
@@ -101,7 +111,7 @@ impl Refused {
     }
 
     fn fmt_memory(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { code, a, b } = *self;
+        let (code, a, b) = (self.code(), self.a, self.b);
         match code {
             code::UNALIGNED => {
                 write!(
@@ -164,7 +174,7 @@ impl Refused {
     }
 
     fn fmt_cpu_spi_name(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { code, a, b } = *self;
+        let (code, a, b) = (self.code(), self.a, self.b);
         match code {
             code::NO_SUCH_CPU => write!(f, "{} does not exist on this board", Cpu(a)),
             code::CPU_OF_CELL => write!(
@@ -221,7 +231,7 @@ impl Refused {
     }
 
     fn fmt_hypervisor(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { code, a, b } = *self;
+        let (code, a, b) = (self.code(), self.a, self.b);
         match code {
             code::HV_MEMORY_TOO_SMALL => {
                 write!(
@@ -253,7 +263,7 @@ impl Refused {
     }
 
     fn fmt_module(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { code, a, b } = *self;
+        let (code, a, b) = (self.code(), self.a, self.b);
         match code {
             code::ALREADY_ENABLED => write!(f, "Bulkhead is enabled already"),
             code::NOT_ENABLED => write!(f, "Bulkhead is not enabled: `bulkhead enable` first"),

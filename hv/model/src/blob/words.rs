@@ -139,18 +139,17 @@ impl<'a> Reader<'a> {
         self.noted(name, Name::ROOT)
     }
 
-    /// Takes a count and as many entries.
+    /// Takes a count and as many entries, to an empty list.
     pub(super) fn list<T, const N: usize>(
         &mut self,
+        list: &mut ArrayVec<T, N>,
         mut entry: impl FnMut(&mut Self) -> T,
-    ) -> ArrayVec<T, N> {
-        let mut list = ArrayVec::new();
+    ) {
         let count = self.word();
         if count > N as u64 {
             self.refuse(code::TOO_MANY, count, N as u64);
         }
         while (list.len() as u64) < count && list.try_push(entry(self)).is_ok() {}
-        list
     }
 }
 

@@ -263,6 +263,11 @@ pub(super) fn push<T, const N: usize>(list: &mut ArrayVec<T, N>, item: T) -> Res
     list.try_push(item).map_err(|_| full)
 }
 
+/// Copies a list at once, where a clone copies its items.
+pub(super) fn copy<T: Copy, const N: usize>(list: &ArrayVec<T, N>) -> ArrayVec<T, N> {
+    ArrayVec::try_from(list.as_slice()).unwrap_or_default()
+}
+
 /// Refuses with `code` a region that has an address of one of `others`.
 pub(super) fn check_none(
     others: &[Region<Hpa>],

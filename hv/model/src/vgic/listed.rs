@@ -123,8 +123,10 @@ impl Parked {
     }
 
     fn iter(&self) -> impl Iterator<Item = u16> + '_ {
-        (0..1024)
-            .filter(|intid| self.0[usize::from(intid / 32)].load(Relaxed) >> (intid % 32) & 1 != 0)
+        (0..1024).filter(|intid| {
+            let word = self.0.get(usize::from(intid / 32));
+            word.is_some_and(|word| word.load(Relaxed) >> (intid % 32) & 1 != 0)
+        })
     }
 }
 

@@ -213,7 +213,7 @@ fn system_refused(word: usize, value: u64) -> Refused {
 #[test]
 fn a_wrong_head_is_refused_by_name() {
     let length = cell_bytes(&cell("rtos")).len() as u64;
-    assert_eq!(cell_refused(0, 7).code, code::BAD_MAGIC);
+    assert_eq!(cell_refused(0, 7).code(), code::BAD_MAGIC);
     assert_eq!(
         cell_refused(1, 99),
         Refused::new(code::BAD_VERSION, 99, ABI_VERSION.into())
@@ -237,13 +237,13 @@ fn one_kind_is_not_taken_for_the_other() {
     assert_eq!(
         CellConfig::decode(&system_bytes(&system()))
             .unwrap_err()
-            .code,
+            .code(),
         code::BAD_MAGIC
     );
     assert_eq!(
         SystemConfig::decode(&cell_bytes(&cell("rtos")))
             .unwrap_err()
-            .code,
+            .code(),
         code::BAD_MAGIC
     );
 }
@@ -415,7 +415,8 @@ fn a_heartbeat_wants_a_period_and_a_comm_page() {
     assert_eq!(CellConfig::decode(&cell_bytes(&good)), Ok(good.clone()));
     assert_eq!((good.ram().len(), good.comm()), (1, Some(page.gpa)));
     assert_eq!((plain.ram().len(), plain.comm()), (1, None));
-    let refused = |config: &CellConfig| CellConfig::decode(&cell_bytes(config)).map_err(|r| r.code);
+    let refused =
+        |config: &CellConfig| CellConfig::decode(&cell_bytes(config)).map_err(|r| r.code());
     for period_ms in [0, 9, 3_600_001, u32::MAX] {
         let config = CellConfig {
             heartbeat: heartbeat(period_ms),

@@ -38,10 +38,10 @@ fn refused_beside(spoil: impl FnOnce(&mut CellConfig)) -> (i64, u64, u64) {
 
 #[track_caller]
 fn refused_on(ledger: &Ledger, config: &CellConfig) -> (i64, u64, u64) {
-    let Refused { code, a, b } = ledger
+    let refused = ledger
         .prepare_create(config, |_| true)
         .expect_err("must be refused");
-    (code, a, b)
+    (refused.code(), refused.a, refused.b)
 }
 
 fn put_memory(config: &mut CellConfig, gpa: u64, placement: Placement, size: u64) {
@@ -420,11 +420,11 @@ fn board_refused(
     spoil(&mut system);
     let pool = Some(region(pool.0, pool.1));
     let mut ledger = Ledger::empty();
-    let Refused { code, a, b } = ledger
+    let refused = ledger
         .set_up(&system, region(hv.0, hv.1), pool, crate::board::PA_BITS)
         .expect_err("must be refused");
     assert_eq!(ledger.holdings().count(), 0, "a refusal changes nothing");
-    (code, a, b)
+    (refused.code(), refused.a, refused.b)
 }
 
 const GOOD_HV: (u64, u64) = (HV, MIB);

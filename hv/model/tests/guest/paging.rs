@@ -270,9 +270,12 @@ fn wrong_ranges_are_refused_by_name() {
         let refused = tables
             .map(&mut mem, input, Hpa(output), size, NORMAL_RWX)
             .unwrap_err();
-        assert_eq!(refused.code, code, "{input:#x} {output:#x} {size:#x}");
+        assert_eq!(refused.code(), code, "{input:#x} {output:#x} {size:#x}");
     }
-    assert_eq!(tables.unmap(&mut mem, 0, 0).unwrap_err().code, code::EMPTY);
+    assert_eq!(
+        tables.unmap(&mut mem, 0, 0).unwrap_err().code(),
+        code::EMPTY
+    );
     assert_eq!(mem.write_count, 0);
 }
 
