@@ -90,6 +90,8 @@ pub struct PerCpu {
     pub was_online: bool,
     /// GICR_CTLR.EnableLPIs was cleared for a cell and must be set again for root.
     pub lpis_were_on: AtomicBool,
+    /// Places of the interrupt controller, modulo 64 words, where its guest was told that there is nothing: each is logged once.
+    pub told: AtomicU64,
     /// Interrupts of a cell with listed delivery that are in no list register.
     pub parked: Parked,
 }
@@ -138,6 +140,7 @@ impl PerCpu {
             power: AtomicU8::new(0),
             was_online: config.online,
             lpis_were_on: AtomicBool::new(false),
+            told: AtomicU64::new(0),
             parked: Parked::none(),
         }
     }

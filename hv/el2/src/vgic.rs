@@ -84,6 +84,7 @@ fn distributor(cpu: &PerCpu, offset: u64, size: u8, write: Option<u64>) -> u64 {
         cpu,
         view.owned,
         board().gicd.base().0,
+        offset,
         gicd_access(offset, size, write, &view),
     )
 }
@@ -110,8 +111,9 @@ fn roots_redistributor(cpu: &PerCpu, ipa: u64, size: u8, write: Option<u64>) -> 
         number: 0,
         is_last: false,
     };
-    let action = gicr_access(ipa - gicr, size, write, &view);
-    Answer::Done(perform(cpu, gate::of(CellId::ROOT), gicr, action))
+    let offset = ipa - gicr;
+    let action = gicr_access(offset, size, write, &view);
+    Answer::Done(perform(cpu, gate::of(CellId::ROOT), gicr, offset, action))
 }
 
 /// A cell sees its own, one after the other, from the place of the first.
@@ -120,7 +122,7 @@ fn cells_redistributor(cpu: &PerCpu, ipa: u64, size: u8, write: Option<u64>) -> 
         return Answer::NotOurs;
     };
     let gate = gate::of(cpu.cell());
-    let number = offset / CELL_STRIDE;
+    let (number, offset) = (offset / CELL_STRIDE, offset % CELL_STRIDE);
     let Some(target) = gate.cpu(number).and_then(|id| board().cpu(id)) else {
         return Answer::NotOurs;
     };
@@ -137,7 +139,8 @@ fn cells_redistributor(cpu: &PerCpu, ipa: u64, size: u8, write: Option<u64>) -> 
         cpu,
         gate,
         target.gicr,
-        gicr_access(offset % CELL_STRIDE, size, write, &view),
+        offset,
+        gicr_access(offset, size, write, &view),
     ))
 }
 
@@ -149,15 +152,26 @@ pub fn place_redistributor(cpu: &PerCpu, number: usize) {
         board().first_redistributor() + number as u64 * CELL_STRIDE
     };
     cpu.gicr_seen.store(place, Relaxed);
+    cpu.told.store(0, Relaxed);
 }
 
-fn perform(cpu: &PerCpu, gate: &Gate, base: u64, action: Action) -> u64 {
+/// Logs that there is no such register; once, so that a guest that looks for more cannot drown what else is logged.
+fn tell_nothing_there(cpu: &PerCpu, address: u64) {
+    let bit = 1 << (address / 4 % 64);
+    if cpu.told.fetch_or(bit, Relaxed) & bit == 0 {
+        defmt::warn!(
+            "cell {=usize}: no GIC register of this size at {=u64:#x}",
+            cpu.cell().index(),
+            address
+        );
+    }
+}
+
+fn perform(cpu: &PerCpu, gate: &Gate, base: u64, offset: u64, action: Action) -> u64 {
     match action {
         Action::Value(value) => return value,
         Action::Ignore => {}
-        Action::IgnoreLogged => {
-            defmt::warn!("cell {=usize}: no such GIC register", cpu.cell().index())
-        }
+        Action::IgnoreLogged => tell_nothing_there(cpu, base + offset),
         Action::Read { offset, size, mask } => return read(base + offset, size) & mask,
         Action::Store {
             offset,
