@@ -11,7 +11,7 @@ hypervisor=$(printf '%#x' "$(field hv_base)")
 fault() {
     cell /tmp/bad.dts bad "bootargs = \"$1=$2\";"
     create /tmp/bad.dts
-    bulkhead cell load bad $inmates/bad.elf > /dev/null
+    bulkhead cell load bad $inmates/hostile.elf > /dev/null
     bulkhead cell start bad > /dev/null
     wait_for 10 is_state bad failed
     bulkhead cell show bad > /tmp/show

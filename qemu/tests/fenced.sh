@@ -13,7 +13,7 @@ unreachable() {
     echo "'$1'"
     cell /tmp/bad.dts "bad$cpus" "bootargs = \"$1\";"
     create /tmp/bad.dts
-    bulkhead cell load "bad$cpus" $inmates/bad.elf > /dev/null
+    bulkhead cell load "bad$cpus" $inmates/hostile.elf > /dev/null
     bulkhead cell start "bad$cpus" > /dev/null
     usleep 500000
     refuses "cannot stop.*CPU 0x$((cpus - 1)) .*does not answer: its cell is cut off" bulkhead cell stop "bad$cpus"
@@ -53,7 +53,7 @@ if [ $cpus -gt 1 ]; then
     echo "the next cell"
     cell /tmp/next.dts next 'bootargs = "spin";'
     create /tmp/next.dts
-    bulkhead cell load next $inmates/bad.elf > /dev/null
+    bulkhead cell load next $inmates/hostile.elf > /dev/null
     for round in 1 2 3; do
         bulkhead cell start next > /dev/null
         usleep 200000

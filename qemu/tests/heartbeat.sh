@@ -24,7 +24,7 @@ is_stalled() {
 guilty() {
     cell /tmp/guilty.dts guilty "bootargs = \"$1\"; heartbeat-ms = <$2>; on-stall = \"$3\";"
     create /tmp/guilty.dts
-    bulkhead cell load guilty $inmates/bad.elf > /dev/null
+    bulkhead cell load guilty $inmates/hostile.elf > /dev/null
     bulkhead cell start guilty > /dev/null
 }
 
@@ -92,7 +92,7 @@ echo "why a cell ended, by itself"
 for how in off off-smc; do
     cell /tmp/bad.dts bad "bootargs = \"$how\";"
     create /tmp/bad.dts
-    bulkhead cell load bad $inmates/bad.elf > /dev/null
+    bulkhead cell load bad $inmates/hostile.elf > /dev/null
     bulkhead cell start bad > /dev/null
     wait_for 10 is_state bad stopped
     is "the cause of $how" "$(get bad cause)" SYSTEM_OFF
@@ -101,7 +101,7 @@ done
 for how in reset reset-smc; do
     cell /tmp/bad.dts bad "bootargs = \"$how\";"
     create /tmp/bad.dts
-    bulkhead cell load bad $inmates/bad.elf > /dev/null
+    bulkhead cell load bad $inmates/hostile.elf > /dev/null
     bulkhead cell start bad > /dev/null
     wait_for 10 sh -c "bulkhead cell show bad | grep -qE 'last end: by SYSTEM_RESET; started anew [1-9]'"
     bulkhead cell destroy bad > /dev/null

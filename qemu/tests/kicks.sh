@@ -22,12 +22,12 @@ comes() {
     echo "'$1'"
     sed "s/bootargs = .*/bootargs = \"$1\";/" $cells/bad.dts > /tmp/bad.dts
     create /tmp/bad.dts
-    bulkhead cell load bad $inmates/bad.elf > /dev/null
+    bulkhead cell load bad $inmates/hostile.elf > /dev/null
     before=$(kicks)
     while [ $round -lt $rounds ]; do
         round=$((round + 1))
         bulkhead cell start bad > /dev/null
-        uart1-wait 20 "^bad: $last_word\$" > /dev/null
+        uart1-wait 20 "^hostile: $last_word\$" > /dev/null
         bulkhead cell stop bad > /dev/null || fail "round $round: stop"
         is "the state after round $round" "$(state bad)" stopped
     done

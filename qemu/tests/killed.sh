@@ -51,7 +51,7 @@ done
 [ $deaths -ge 4 ] || fail "only $deaths of 11 commands were killed in time"
 for after in 20000 40000 80000; do
     create /tmp/big.dts
-    bulkhead cell load big $inmates/bad.elf > /dev/null
+    bulkhead cell load big $inmates/hostile.elf > /dev/null
     killed $after bulkhead cell start big
     is_state big running || bulkhead cell start big > /dev/null
     killed $after bulkhead cell stop big

@@ -48,7 +48,7 @@ fi
 
 echo "a cell that does wrong"
 create $cells/bad.dts
-bulkhead cell load bad $inmates/bad.elf > /dev/null
+bulkhead cell load bad $inmates/hostile.elf > /dev/null
 bulkhead cell start bad > /dev/null
 wait_for 10 is_state bad failed
 bulkhead cell show bad | grep 'last fault: cell bad, .* owned by root' || fail "no such record: $(bulkhead cell show bad)"

@@ -11,7 +11,7 @@
 run_rtos
 cell /tmp/deaf.dts deaf 'bootargs = "spin";'
 create /tmp/deaf.dts
-bulkhead cell load deaf $inmates/bad.elf > /dev/null
+bulkhead cell load deaf $inmates/hostile.elf > /dev/null
 bulkhead cell start deaf > /dev/null
 is "the deaf cell" "$(state deaf)" running
 cell /tmp/empty.dts empty 'cpus = "/cpus/cpu@1";'

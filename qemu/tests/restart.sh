@@ -15,7 +15,7 @@ bulkhead cell destroy rtos
 for what in off reset spin wfi vector-loop; do
     sed "s/bootargs = .*/bootargs = \"$what\";/" $cells/bad.dts > /tmp/bad.dts
     create /tmp/bad.dts
-    bulkhead cell load bad $inmates/bad.elf > /dev/null
+    bulkhead cell load bad $inmates/hostile.elf > /dev/null
     bulkhead cell start bad > /dev/null
     uart1-wait 20 "told to .$what" > /dev/null
     if [ $what = off ]; then

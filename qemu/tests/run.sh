@@ -52,11 +52,11 @@ wait $! || fail "run --rm: exit code $?: $(cat /tmp/run.out)"
 grep "cell 'rtos' is destroyed: interrupted" /tmp/run.out || fail "$(cat /tmp/run.out)"
 untouched
 sed 's/bootargs = .*/bootargs = "off";/' $cells/bad.dts > /tmp/off.dts
-says "cell 'bad' is destroyed: it has stopped" bulkhead run --rm /tmp/off.dts $inmates/bad.elf
+says "cell 'bad' is destroyed: it has stopped" bulkhead run --rm /tmp/off.dts $inmates/hostile.elf
 untouched
 modprobe bulkhead
 bulkhead enable > /dev/null
-says "cell 'bad' is destroyed: it has stopped" bulkhead run --rm /tmp/off.dts $inmates/bad.elf
+says "cell 'bad' is destroyed: it has stopped" bulkhead run --rm /tmp/off.dts $inmates/hostile.elf
 says "enabled: 4 CPUs, 0 cells" bulkhead status
 bulkhead disable > /dev/null
 rmmod bulkhead

@@ -37,6 +37,8 @@ const _: () = assert!(size_of::<Frame>() == 704);
 // Numbers of vectors: offset in the table / 0x80 (Arm ARM DDI 0487, exception vectors). We use SP_EL1 only.
 const SYNC: u64 = 4;
 const IRQ: u64 = 5;
+/// PSTATE.IL: every instruction is an exception.
+const ILLEGAL: u64 = 1 << 20;
 
 // A vector makes the frame and puts its number into x0; `save` fills the frame, calls Rust with x1 = frame, undoes it.
 // Rust keeps x19 to x28. It keeps only the lower halves of q8 to q15, hence all of them are saved.
@@ -135,6 +137,7 @@ fn synchronous(frame: &mut Frame) {
     }
     TPIDR_EL1.set(0);
     frame.elr = resume;
+    frame.spsr &= !ILLEGAL;
 }
 
 fn interrupt() {

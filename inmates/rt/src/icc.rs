@@ -40,4 +40,16 @@ registers! {
     Igrpen1 = "s3_0_c12_c12_7",
     /// Active priorities of group 1 (`ICC_AP1R0_EL1`).
     Ap1r0 = "s3_0_c12_c9_0",
+    /// End of a group 1 interrupt (`ICC_EOIR1_EL1`).
+    Eoir1 = "s3_0_c12_c12_1",
+    /// Group 0 on (`ICC_IGRPEN0_EL1`).
+    Igrpen0 = "s3_0_c12_c12_6",
+    /// Binary point of group 0 (`ICC_BPR0_EL1`).
+    Bpr0 = "s3_0_c12_c8_3",
+    /// Active priorities of group 0 (`ICC_AP0R0_EL1`).
+    Ap0r0 = "s3_0_c12_c8_4",
+    /// Acknowledge of a group 0 interrupt (`ICC_IAR0_EL1`).
+    Iar0 = "s3_0_c12_c8_0",
+    /// End of a group 0 interrupt (`ICC_EOIR0_EL1`).
+    Eoir0 = "s3_0_c12_c8_1",
 }

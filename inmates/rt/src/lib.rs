@@ -9,6 +9,8 @@ pub mod comm;
 pub mod console;
 pub mod cpu;
 mod critical;
+pub mod departure;
+pub mod encoding;
 pub mod exception;
 pub mod executor;
 pub mod gic;

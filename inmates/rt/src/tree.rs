@@ -110,6 +110,14 @@ impl Tree {
         Some((regions.next()?, regions.next()?))
     }
 
+    /// Distributor of a GICv2.
+    pub fn distributor(&self) -> Option<Range> {
+        let gic = self
+            .fdt
+            .find_compatible(&["arm,gic-400", "arm,cortex-a15-gic"])?;
+        regions(gic).next()
+    }
+
     /// Frequency of a device's first clock, where it is a fixed one.
     fn clock_hz(&self, node: FdtNode<'_, 'static>) -> Option<u32> {
         let clock = self.fdt.find_phandle(cell(node, "clocks", 0)?)?;

@@ -9,14 +9,14 @@ const PAUSE_MS: u64 = 20;
 pub fn beat(tree: &Tree, argument: &str) {
     let told = tree.comm().map(|range| range.base);
     if told != hypercall::comm_address() {
-        println!("bad: beat: the tree says {told:x?}, the hypervisor something else");
+        println!("hostile: beat: the tree says {told:x?}, the hypervisor something else");
     }
     let count = argument.parse().unwrap_or(u64::MAX);
     for _ in 0..count {
         comm::beat();
         rest_ms(PAUSE_MS);
     }
-    println!("bad: beat: {count} times");
+    println!("hostile: beat: {count} times");
 }
 
 /// Does nothing, awake.

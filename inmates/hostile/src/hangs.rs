@@ -1,0 +1,216 @@
+//! Falling silent in every way that a kick must get through, and storms.
+//!
+//! Not here: the few ways that no kick ends (hv/README.md, "Known weaknesses"). The scenarios `kicks` and `fenced` have those.
+
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use inmate_rt::gic::{self, Gic, Role};
+use inmate_rt::lines::Lines;
+use inmate_rt::{IntId, comm, cpu, departure, exception, icc, timer};
+
+use crate::World;
+use crate::lives::Attempt;
+use crate::lives::Deed::{Answered, Silent};
+
+pub const ATTEMPTS: &[Attempt] = &[
+    (
+        "foreign interrupts ended and deactivated",
+        Answered(end_others),
+    ),
+    ("registers of Group 0", Answered(group0)),
+    (
+        "a storm of the timer",
+        Answered(|world| storm(world, Source::Timer)),
+    ),
+    (
+        "a storm of SGIs",
+        Answered(|world| storm(world, Source::Sgi)),
+    ),
+    ("spinning, all masked", Silent(|_| departure::spin())),
+    ("sleeping, all masked", Silent(|_| departure::sleep())),
+    (
+        "spinning, masked by priority",
+        Silent(|world| masked(world, || icc::Pmr::set(0), Rest::Spin)),
+    ),
+    (
+        "sleeping, masked by priority",
+        Silent(|world| masked(world, || icc::Pmr::set(0), Rest::Sleep)),
+    ),
+    (
+        "spinning, Group 1 off",
+        Silent(|world| masked(world, || icc::Igrpen1::set(0), Rest::Spin)),
+    ),
+    (
+        "spinning, all priorities active",
+        Silent(|world| masked(world, || icc::Ap1r0::set(0x1_0001), Rest::Spin)),
+    ),
+    (
+        "spinning, in an interrupt that it never ends",
+        Silent(|world| never_ended(world, Rest::Spin)),
+    ),
+    (
+        "sleeping, in an interrupt that it never ends",
+        Silent(|world| never_ended(world, Rest::Sleep)),
+    ),
+    (
+        "sleeping, all SGIs active",
+        Silent(|world| departure::sleep_with_active_sgis(world.sgis(0x300))),
+    ),
+    (
+        "sleeping, all SGIs off",
+        Silent(|world| departure::sleep_without_sgis(world.sgis(0x180))),
+    ),
+];
+
+#[derive(Clone, Copy)]
+enum Rest {
+    Spin,
+    Sleep,
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Source {
+    Timer,
+    Sgi,
+}
+
+const SGI: IntId = IntId::sgi(5);
+/// Interrupts of a storm.
+const STORM: u32 = 5000;
+static CAME: AtomicU32 = AtomicU32::new(0);
+
+impl World {
+    /// A register of this CPU's SGIs; without redistributors one of the distributor.
+    fn sgis(&self, register: u64) -> inmate_rt::attempt::Outside {
+        match self.redistributors {
+            Some(frames) => self.at(frames.base + 0x1_0000 + register),
+            None => self.distributor(register),
+        }
+    }
+
+    /// The timer's interrupt is due, and enabled, so that it ends a sleep.
+    pub fn ring_timer(&self) {
+        if let (Some(interrupt), true) =
+            (self.tree.timer_interrupt(), self.redistributors.is_some())
+        {
+            Gic::new(&self.tree, Role::First).enable(interrupt);
+        }
+        timer::set_alarm(0);
+    }
+}
+
+impl Rest {
+    fn begin(self) -> ! {
+        match self {
+            Self::Spin => departure::spin(),
+            Self::Sleep => departure::sleep(),
+        }
+    }
+}
+
+/// Where there is a CPU interface in registers.
+fn masked(world: &World, mask: fn(), rest: Rest) -> ! {
+    if world.redistributors.is_some() {
+        mask();
+    }
+    rest.begin()
+}
+
+fn never_ended(world: &World, rest: Rest) -> ! {
+    if world.redistributors.is_some() {
+        let mut gic = Gic::new(&world.tree, Role::First);
+        gic.enable(SGI);
+        Lines::new(&world.tree).set_priority(SGI, 0);
+        exception::set_handler(match rest {
+            Rest::Spin => spin_in,
+            Rest::Sleep => sleep_in,
+        });
+        gic::send_sgi(SGI, 0);
+        cpu::unmask_interrupts();
+    }
+    rest.begin()
+}
+
+fn spin_in(_: IntId) {
+    departure::spin()
+}
+
+fn sleep_in(_: IntId) {
+    departure::sleep()
+}
+
+/// The interrupt is due again as soon as it is served.
+fn storm(world: &World, source: Source) -> Result<(), &'static str> {
+    if world.redistributors.is_none() {
+        return Ok(());
+    }
+    cpu::mask_interrupts();
+    CAME.store(0, Relaxed);
+    exception::set_handler(on_storm);
+    match source {
+        Source::Timer => world.ring_timer(),
+        Source::Sgi => {
+            Gic::new(&world.tree, Role::First).enable(SGI);
+            gic::send_sgi(SGI, 0);
+        }
+    }
+    cpu::unmask_interrupts();
+    // The handler ends it; an emulator may let this go first.
+    for _ in 0..1_000_000 {
+        if CAME.load(Relaxed) >= STORM {
+            break;
+        }
+        cpu::relax();
+    }
+    cpu::mask_interrupts();
+    timer::stop();
+    if CAME.load(Relaxed) >= STORM {
+        Ok(())
+    } else {
+        Err("it ended early")
+    }
+}
+
+fn on_storm(intid: IntId) {
+    comm::beat();
+    let has_ended = CAME.fetch_add(1, Relaxed) >= STORM;
+    if has_ended {
+        timer::stop();
+    } else if intid == SGI {
+        gic::send_sgi(SGI, 0);
+    }
+}
+
+/// EOIR1 and DIR of every interrupt, in both modes of ending.
+fn end_others(world: &World) -> Result<(), &'static str> {
+    if world.redistributors.is_none() {
+        return Ok(());
+    }
+    for mode in [0, 1 << 1] {
+        icc::Ctlr::set(mode);
+        for intid in (0..1024).chain([8192, 0xff_ffff]) {
+            icc::Eoir1::set(intid);
+            icc::Dir::set(intid);
+        }
+    }
+    icc::Ctlr::set(0);
+    Ok(())
+}
+
+/// They are nobody's but the kick's.
+fn group0(world: &World) -> Result<(), &'static str> {
+    if world.redistributors.is_none() {
+        return Ok(());
+    }
+    icc::Igrpen0::set(0);
+    icc::Bpr0::set(7);
+    icc::Ap0r0::set(u64::MAX);
+    for intid in 0..16 {
+        icc::Eoir0::set(intid);
+    }
+    if icc::Iar0::get() >= 1020 {
+        Ok(())
+    } else {
+        Err("an interrupt of Group 0")
+    }
+}
