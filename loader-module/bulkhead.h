@@ -63,6 +63,9 @@ bool bulkhead_memory_take(struct bulkhead_memory *memory,
 void bulkhead_memory_clean_hv(const struct bulkhead_memory *memory);
 void bulkhead_memory_give_back(struct bulkhead_memory *memory);
 
+/* pen.c: where CPUs without PSCI wait */
+u64 bulkhead_pen(void);
+
 /* switch.c: all CPUs at once; what happens when one did not leave */
 enum bulkhead_left {
 	BULKHEAD_LEFT,		/* EL2 is Linux's on every CPU */

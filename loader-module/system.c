@@ -171,6 +171,7 @@ static void fill(const struct bulkhead_enable *request,
 		.blob_size = request->blob_size,
 		.inject = request->inject,
 		.inject_mpidr = request->inject_mpidr,
+		.pen = bulkhead_pen(),
 	};
 	memcpy(args + 1, blob, request->blob_size);
 	bulkhead_memory_clean_hv(&memory);

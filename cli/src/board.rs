@@ -1,5 +1,6 @@
 //! The board: what its device tree says of CPUs, memory, interrupt controller and firmware.
 
+use std::num::NonZero;
 use std::path::Path;
 
 use arrayvec::ArrayVec;
@@ -89,6 +90,15 @@ impl Board {
                 .place(node)
                 .wrong("reg", "it is not the affinity of a CPU")),
         }
+    }
+
+    /// Returns where a CPU without PSCI waits for an address, by its spin table.
+    pub fn release(&self, cpu: &BoardCpu<'_>) -> Option<NonZero<u64>> {
+        let parent = self.tree.find("/cpus");
+        let own = cpu.node.str("enable-method");
+        let method = own.or_else(|| parent?.str("enable-method"));
+        let word = number(&cells(cpu.node.property("cpu-release-addr")?)?)?;
+        NonZero::new(word).filter(|_| method == Some("spin-table"))
     }
 
     /// Returns the GICv3 node.
@@ -189,6 +199,7 @@ impl Board {
             let config = CpuConfig {
                 mpidr: cpu.mpidr,
                 online: is_online(cpu.mpidr),
+                release: None,
             };
             push(&mut cpus, config, &Place::new(&self.file, "/cpus"), "")?;
         }

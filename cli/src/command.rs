@@ -25,7 +25,7 @@ use bulkhead_model::blob::SystemConfig;
 use bulkhead_model::refused::Refused;
 
 use crate::args::{Cell, Cli, Command, Config};
-use crate::board::Board;
+use crate::board::{Board, BoardCpu};
 use crate::error::Error;
 use crate::linux::Linux;
 use crate::live;
@@ -127,7 +127,17 @@ impl Context {
             ram = self.linux.system_ram();
         }
         let is_online = |mpidr| cpus.iter().any(|cpu| cpu.mpidr == mpidr && cpu.is_online);
-        Ok(board.system(&ram, is_online)?)
+        let mut system = board.system(&ram, is_online)?;
+        // Those that Linux has touched wait in its own pen, out of our reach.
+        let all = board.cpus()?;
+        let untouched = |cpu: &&BoardCpu<'_>| cpus.iter().all(|linux| linux.mpidr != cpu.mpidr);
+        for cpu in all.iter().filter(untouched) {
+            let mut entry = system.cpus.iter_mut();
+            if let Some(entry) = entry.find(|entry| entry.mpidr == cpu.mpidr) {
+                entry.release = board.release(cpu);
+            }
+        }
+        Ok(system)
     }
 }
 

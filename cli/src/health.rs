@@ -25,10 +25,10 @@ pub fn linux(linux: &Linux) -> Vec<Finding> {
     ]
 }
 
-/// Examines a board.
-pub fn board(board: &Board) -> Vec<Finding> {
+/// Examines a board, and what Linux, if it runs here, has left of it.
+pub fn board(board: &Board, linux: Option<&Linux>) -> Vec<Finding> {
     let mut findings = vec![gic(board), its(board), psci(board)];
-    findings.extend(spin_table(board));
+    findings.extend(spin_table(board, linux));
     findings.extend(reserved(board));
     findings.push(dma(board));
     findings.push(note(
@@ -277,6 +277,9 @@ fn psci(board: &Board) -> Finding {
             "called by hvc: another hypervisor holds EL2, or the machine has none",
             "run on the machine itself (QEMU: -M virt,virtualization=on)",
         ),
+        Conduit::None if spin_table(board, None).is_some() => {
+            note("PSCI", "there is none: CPUs come by a spin table", "")
+        }
         Conduit::None => problem(
             "PSCI",
             "there is none: CPUs cannot be moved",
@@ -285,21 +288,41 @@ fn psci(board: &Board) -> Finding {
     }
 }
 
-fn spin_table(board: &Board) -> Option<Finding> {
+/// Looks at CPUs that no firmware starts or takes back; `linux` is none where only a board's tree is looked at.
+fn spin_table(board: &Board, linux: Option<&Linux>) -> Option<Finding> {
     let cpus = board.cpus().unwrap_or_default();
-    let waits = cpus
+    let waiting: Vec<_> = cpus
         .iter()
-        .filter(|cpu| cpu.node.str("enable-method") == Some("spin-table"));
-    let paths: Vec<String> = waits.map(|cpu| cpu.node.path()).collect();
-    (!paths.is_empty()).then(|| {
-        problem(
+        .filter(|cpu| board.release(cpu).is_some())
+        .collect();
+    let last = waiting.last()?;
+    let remedy = format!("boot Linux with nr_cpus={}", cpus.len() - 1);
+    let Some(linux) = linux else {
+        let text = format!(
+            "{} CPUs, up to {}, have no PSCI: cells get those that Linux never had",
+            waiting.len(),
+            last.node.path()
+        );
+        return Some(note("spin table", text, remedy));
+    };
+    let linux = linux.cpus();
+    let untouched = waiting
+        .iter()
+        .filter(|cpu| linux.iter().all(|linux| linux.mpidr != cpu.mpidr));
+    let paths: Vec<String> = untouched.map(|cpu| cpu.node.path()).collect();
+    Some(match paths.is_empty() {
+        true => problem(
+            "spin table",
+            "no CPU can go to a cell: Linux has all of them, and without PSCI it cannot give any up",
+            format!("{remedy} (or fewer): the others are for cells"),
+        ),
+        false => good(
             "spin table",
             format!(
-                "{} start from a spin table and cannot come back",
+                "{} wait for cells; Linux keeps the others",
                 paths.join(", ")
             ),
-            "use firmware with PSCI (Trusted Firmware-A) and enable-method = \"psci\"",
-        )
+        ),
     })
 }
 

@@ -38,6 +38,7 @@ struct bulkhead_enter_args {
 	__u64 blob_size;
 	__u64 inject;
 	__u64 inject_mpidr;
+	__u64 pen;
 };
 
 /* src/call.rs */
@@ -62,6 +63,7 @@ struct bulkhead_enter_args {
 #define BULKHEAD_CODE_UNALIGNED 20
 #define BULKHEAD_CODE_CPU_OF_LINUX 33
 #define BULKHEAD_CODE_LAST_CPU 34
+#define BULKHEAD_CODE_RELEASE_OUTSIDE 47
 #define BULKHEAD_CODE_HV_MEMORY_TOO_SMALL 50
 #define BULKHEAD_CODE_CPU_SILENT 56
 #define BULKHEAD_CODE_INJECTED 57

@@ -44,7 +44,7 @@ def _machine(run, repo):
     kernel = os.path.join(repo, "target/kernels", run.kernel, "Image")
     board = run.machine["qemu"] + ["-cpu", run.cpu, "-smp", str(run.cpus), "-m", run.memory]
     command = ["qemu-system-aarch64", *board, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-               "-kernel", kernel, "-initrd", os.path.join(run.run_dir, "initrd"), "-append", _append(run)]
+               *_started(run, repo, kernel), "-initrd", os.path.join(run.run_dir, "initrd"), "-append", _append(run)]
     if tree := _tree(run, repo, board):
         command += ["-dtb", tree]
     for serial in run.machine["serials"]:
@@ -56,6 +56,18 @@ def _machine(run, repo):
     if run.icount:
         command += ["-icount", "shift=0,sleep=off"]
     return command + run.qemu_arg
+
+
+def _started(run, repo, kernel):
+    """QEMU starts Linux, or a machine's firmware that does."""
+    if "firmware" not in run.machine:
+        return ["-kernel", kernel]
+    source = os.path.join(repo, "qemu/machines", run.machine["firmware"])
+    firmware = os.path.join(run.run_dir, "firmware")
+    _tool("aarch64-linux-gnu-gcc", "-nostdlib", "-static", "-no-pie", "-Wl,-Ttext=0", "-o", firmware + ".elf", source)
+    _tool("aarch64-linux-gnu-objcopy", "-O", "binary", "-j", ".text", firmware + ".elf", firmware)
+    linux = f"loader,file={_escaped(kernel)},addr={run.machine['kernel_address']},force-raw=on"
+    return ["-kernel", firmware, "-device", linux]
 
 
 def _append(run):

@@ -11,7 +11,7 @@ use bulkhead_model::refused::Refused;
 use serde_json::json;
 
 use super::{Context, refusal, with_cell_name};
-use crate::board::Board;
+use crate::board::{Board, BoardCpu};
 use crate::cell_file::CellFile;
 use crate::device::Device;
 use crate::drivers::{Binding, bindings};
@@ -35,7 +35,8 @@ pub fn create(context: &Context, path: &Path) -> Result<Report, Error> {
     let cell = CellFile::read(&compile::read(path)?, &path.display().to_string())?;
     let board = Board::read(None)?;
     let cpus = context.linux.cpus();
-    let resolved = resolve(&cell, &board, &spare(&cpus, &info))?;
+    let resolved = resolve(&cell, &board, &spare(&cpus, &board, &info)?)?;
+    check_spin_table(&cell, &board, &cpus, &resolved)?;
     let blame = |refused: Refused| {
         let mut error = blame(refused, &cell, &resolved);
         error.reason = with_cell_name(refused, &info, error.reason);
@@ -59,7 +60,7 @@ pub fn create(context: &Context, path: &Path) -> Result<Report, Error> {
     keep_older(context, &mut record);
     context.store.put(&record)?;
 
-    let mask = linux_mask(&cpus, &resolved.config.cpus)?;
+    let mask = linux_mask(&cpus, &board, &resolved.config.cpus)?;
     let made = record
         .unbound
         .iter()
@@ -103,16 +104,54 @@ fn depends_on_others(refused: Refused) -> bool {
     codes.contains(&refused.code())
 }
 
-/// CPUs that `cpus = <n>` may take: online ones first, the highest number first; never CPU 0, nor another cell's.
-fn spare(cpus: &[LinuxCpu], info: &Info) -> Vec<Mpidr> {
-    let is_roots = |cpu: &&LinuxCpu| live::cpus_of(info, 0).any(|mpidr| mpidr == cpu.mpidr);
-    let mut spare: Vec<&LinuxCpu> = cpus
+/// CPUs that `cpus = <n>` may take: those that Linux has never had, then online ones, the highest number first; never CPU 0,
+/// nor another cell's, nor one that Linux cannot give up.
+fn spare(cpus: &[LinuxCpu], board: &Board, info: &Info) -> Result<Vec<Mpidr>, Error> {
+    let all = board.cpus()?;
+    let is_roots = |mpidr: &Mpidr| live::cpus_of(info, 0).any(|roots| roots == *mpidr);
+    let (stuck, free): (Vec<&BoardCpu<'_>>, Vec<_>) =
+        all.iter().partition(|cpu| board.release(cpu).is_some());
+    let is_linux = |mpidr: Mpidr| cpus.iter().find(|cpu| cpu.mpidr == mpidr);
+    let never = stuck
         .iter()
+        .rev()
+        .filter(|cpu| is_linux(cpu.mpidr).is_none());
+    let mut linux: Vec<&LinuxCpu> = free
+        .iter()
+        .filter_map(|cpu| is_linux(cpu.mpidr))
         .filter(|cpu| cpu.number != 0)
-        .filter(is_roots)
         .collect();
-    spare.sort_by_key(|cpu| (!cpu.is_online, std::cmp::Reverse(cpu.number)));
-    spare.into_iter().map(|cpu| cpu.mpidr).collect()
+    linux.sort_by_key(|cpu| (!cpu.is_online, std::cmp::Reverse(cpu.number)));
+    let spare = never
+        .map(|cpu| cpu.mpidr)
+        .chain(linux.iter().map(|cpu| cpu.mpidr));
+    Ok(spare.filter(is_roots).collect())
+}
+
+/// Refuses a CPU that Linux has and cannot give up: without PSCI there is no way back to where it waited.
+fn check_spin_table(
+    cell: &CellFile,
+    board: &Board,
+    cpus: &[LinuxCpu],
+    resolved: &Resolved<'_>,
+) -> Result<(), Error> {
+    for cpu in board.cpus()? {
+        let linux = cpus.iter().find(|linux| linux.mpidr == cpu.mpidr);
+        let (true, Some(linux), Some(_)) = (
+            resolved.config.cpus.contains(&cpu.mpidr),
+            linux,
+            board.release(&cpu),
+        ) else {
+            continue;
+        };
+        let reason = format!(
+            "{} is Linux's, which cannot give it up (enable-method \"spin-table\"): boot Linux with nr_cpus={}",
+            cpu.node.path(),
+            linux.number.max(1)
+        );
+        return Err(Error::Refused(cell.place.wrong("cpus", reason).to_string()));
+    }
+    Ok(())
 }
 
 fn record(
@@ -181,9 +220,17 @@ fn keep_older(context: &Context, record: &mut Record) {
     record.unbound.extend(older);
 }
 
-/// Returns Linux's numbers of the CPUs, one bit each.
-fn linux_mask(cpus: &[LinuxCpu], wanted: &[Mpidr]) -> Result<u64, Error> {
+/// Returns Linux's numbers of the CPUs, one bit each; those that it has never had, by their spin table, have none.
+fn linux_mask(cpus: &[LinuxCpu], board: &Board, wanted: &[Mpidr]) -> Result<u64, Error> {
+    let all = board.cpus()?;
+    let waits = |mpidr: Mpidr| {
+        let cpu = all.iter().find(|cpu| cpu.mpidr == mpidr);
+        cpu.is_some_and(|cpu| board.release(cpu).is_some())
+    };
     let number = |mpidr: &Mpidr| {
+        if waits(*mpidr) {
+            return Ok(0);
+        }
         let cpu = cpus.iter().find(|cpu| cpu.mpidr == *mpidr);
         let bit = cpu.and_then(|cpu| 1u64.checked_shl(cpu.number));
         bit.ok_or_else(|| {

@@ -37,7 +37,8 @@ pub fn doctor(context: &Context, board: Option<&Path>) -> Result<Report, Error> 
         }
         read => read?,
     };
-    findings.extend(health::board(&read));
+    let here = board.is_none().then_some(linux);
+    findings.extend(health::board(&read, here));
     Ok(report(&findings))
 }
 

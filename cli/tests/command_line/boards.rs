@@ -101,7 +101,7 @@ fn every_cell_of_a_board_is_taken_with_its_reservation() {
                 );
                 checked += 1;
             }
-            let findings = health::board(&board);
+            let findings = health::board(&board, None);
             let problem = findings
                 .iter()
                 .find(|finding| finding.weight == Weight::Problem);

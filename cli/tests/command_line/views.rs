@@ -2,6 +2,7 @@
 
 use bulkhead_abi::info::{CpuInfo, FaultRecord, Info, fault, state};
 use bulkhead_cli::board::Board;
+use bulkhead_cli::command::Context;
 use bulkhead_cli::command::doctor::report;
 use bulkhead_cli::command::new::ask;
 use bulkhead_cli::command::overview::after;
@@ -387,7 +388,7 @@ FAIL EL2         the kernel was started at EL1
 #[test]
 fn the_board_is_examined_too() {
     let board = Board::read(Some(&board("virt"))).unwrap();
-    let text = report(&health::board(&board)).text;
+    let text = report(&health::board(&board, None)).text;
     assert_eq!(text, BOARD, "{text}");
 }
 
@@ -414,7 +415,7 @@ fn a_reservation_that_linux_uses_is_no_reservation() {
         );
         std::fs::write(&path, format!("{source}\n{node}")).unwrap();
         let board = Board::read(Some(&path)).unwrap();
-        let findings = health::board(&board);
+        let findings = health::board(&board, None);
         let found = findings
             .into_iter()
             .find(|f| f.subject == "reservation")
@@ -429,6 +430,67 @@ fn a_reservation_that_linux_uses_is_no_reservation() {
         "add the property `no-map;` to /reserved-memory/bulkhead@70000000, and boot again"
     );
     assert_eq!(reserved("no-map; reusable;").0, Weight::Problem);
+}
+
+/// Two CPUs of virt without PSCI, the second of which Linux has or has not.
+#[test]
+fn cpus_that_linux_cannot_give_up_have_a_boot_argument_as_their_remedy() {
+    let path = folder().join("board.dts");
+    let source = std::fs::read_to_string(board("virt")).unwrap();
+    let cpu = |n: u32| {
+        format!(
+            "cpu@{n} {{ enable-method = \"spin-table\"; cpu-release-addr = <0x0 {:#x}>; }};",
+            0x4000_00d8 + 8 * n
+        )
+    };
+    let cpus: String = (0..4).map(cpu).collect();
+    std::fs::write(&path, format!("{source}\n/ {{ cpus {{ {cpus} }}; }};")).unwrap();
+    let board = Board::read(Some(&path)).unwrap();
+    let words: Vec<_> = board
+        .cpus()
+        .unwrap()
+        .iter()
+        .map(|cpu| board.release(cpu).unwrap().get())
+        .collect();
+    assert_eq!(words, [0x4000_00d8, 0x4000_00e0, 0x4000_00e8, 0x4000_00f0]);
+    let root = folder();
+    let linux = Linux::at(&root);
+    let said = |linux_cpus: std::ops::Range<u8>| {
+        for n in linux_cpus {
+            let node = root.join(format!("sys/devices/system/cpu/cpu{n}/of_node"));
+            std::fs::create_dir_all(&node).unwrap();
+            std::fs::write(node.join("reg"), [0, 0, 0, n]).unwrap();
+        }
+        let found = health::board(&board, Some(&linux));
+        let found = found
+            .into_iter()
+            .find(|f| f.subject == "spin table")
+            .unwrap();
+        (found.weight, found.text, found.remedy)
+    };
+    let (weight, text, _) = said(0..3);
+    assert_eq!(
+        (weight, text.as_str()),
+        (
+            Weight::Good,
+            "/cpus/cpu@3 wait for cells; Linux keeps the others"
+        )
+    );
+    let context = Context {
+        linux: linux.clone(),
+        store: Store::at(&root),
+        is_json: true,
+    };
+    let system = context.system(&board).unwrap();
+    let released: Vec<_> = system
+        .cpus
+        .iter()
+        .map(|cpu| cpu.release.is_some())
+        .collect();
+    assert_eq!(released, [false, false, false, true]);
+    let (weight, _, remedy) = said(3..4);
+    assert_eq!(weight, Weight::Problem);
+    assert!(remedy.starts_with("boot Linux with nr_cpus=3"), "{remedy}");
 }
 
 #[test]

@@ -85,6 +85,8 @@ codes! {
     NO_RAM = 45,
     /// An SPI is listed twice. a: INTID.
     SPI_TWICE = 46,
+    /// What a CPU's spin table names is not Linux's RAM. a: MPIDR, b: address.
+    RELEASE_OUTSIDE = 47,
     /// Too little memory for the hypervisor. a: bytes given, b: bytes needed.
     HV_MEMORY_TOO_SMALL = 50,
     /// The hypervisor's own pages are used up. a: pages wanted, b: pages free.

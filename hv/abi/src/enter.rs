@@ -60,6 +60,9 @@ pub struct EnterArgs {
     pub inject: u64,
     /// MPIDR affinity of the CPU at which to inject it.
     pub inject_mpidr: u64,
+    /// Physical address of a page of Linux's that stays what it is until the next boot: where CPUs without PSCI wait
+    /// while Bulkhead is not enabled. 0 where there are none.
+    pub pen: u64,
 }
 
 /// Steps of enable at which a test may ask for a failure ([`EnterArgs::inject`]). The error is

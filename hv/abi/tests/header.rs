@@ -64,7 +64,7 @@ fn layouts() -> BTreeMap<String, u64> {
     }
     layout!(enter::ImageHeader, "bulkhead_image_header", magic abi_version entry file_size memory_size);
     layout!(enter::EnterArgs, "bulkhead_enter_args", magic hv_base hv_size pool_base pool_size blob_size inject
-        inject_mpidr);
+        inject_mpidr pen);
     layout!(ioctl::Answer, "bulkhead_answer", code a b);
     layout!(ioctl::Status, "bulkhead_status", abi_version enabled shared_size reserved_base reserved_size has_el2
         current_el);

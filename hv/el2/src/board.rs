@@ -30,6 +30,8 @@ pub struct Board {
     pub kicks: Kicks,
     /// How firmware is called.
     pub psci: Conduit,
+    /// The page where CPUs without PSCI wait while we are not there; 0: there are none.
+    pub pen: u64,
     /// Physical address bits.
     pub pa_bits: u8,
     /// Physical base of the first CPU's area.

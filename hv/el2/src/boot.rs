@@ -17,7 +17,7 @@ use crate::board::{BOARD, Board};
 use crate::layout::{self, CPU_AREA_SIZE, CPU_STRUCT_OFFSET};
 use crate::pages::{self, Pages};
 use crate::percpu::PerCpu;
-use crate::{gic, info, system};
+use crate::{gic, info, pen, system};
 
 /// What CPUs with the MMU off need, and the answer of `ENTER_PREPARE`. Offsets are entry.S's.
 #[repr(C)]
@@ -195,7 +195,8 @@ fn prepare_all(hv_base: u64, hv_size: u64) -> Result<(u64, u64), Refused> {
     check(config, hv, pool)?;
     let shared = lay_out(config, hv)?;
     map_outside(config, pool)?;
-    let board = set_board(config, hv, pool, shared)?;
+    pen::map(config, args.pen, &el2_tables())?;
+    let board = set_board(config, hv, pool, shared, args.pen)?;
     info::set_up(shared.base().0, layout::build_id(), board);
     system::set_up(config, board)?;
     inject_failure(inject::PREPARE_LATE)?;
@@ -279,6 +280,7 @@ fn set_board(
     hv: Region<Hpa>,
     pool: Option<Region<Hpa>>,
     shared: Region<Hpa>,
+    pen: u64,
 ) -> Result<&'static Board, Refused> {
     let kicks = gic::check(config.gicd.base().0)?;
     let areas = BOOT.cpu_areas.load(Relaxed);
@@ -305,6 +307,7 @@ fn set_board(
         gicr_stride: gic::redistributor_stride(gicr.base().0),
         kicks,
         psci: config.psci,
+        pen,
         pa_bits: pa_bits(),
         cpu_areas: areas,
         cpu_count: config.cpus.len(),

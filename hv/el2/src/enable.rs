@@ -8,7 +8,7 @@ use bulkhead_model::refused::Refused;
 
 use crate::board::board;
 use crate::system::System;
-use crate::{firmware, gic, power};
+use crate::{firmware, gic, pen, power};
 
 /// `DISABLE`: sends parked CPUs back to firmware. No cell may exist.
 ///
@@ -61,6 +61,7 @@ pub fn commit(system: &mut System) -> Result<(), Refused> {
     system.gicd_ctlr_found = gic::enable_kicks();
     system.is_enabled = true;
     system.publish(CellId::ROOT);
+    pen::empty();
     defmt::info!("enabled on {=usize} CPUs", board().cpus().len());
     Ok(())
 }

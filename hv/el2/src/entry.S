@@ -354,3 +354,40 @@ memset:
     sub     x2, x2, #1
     b       3b
 4:  ret
+
+    .section .text.pen, "ax"
+// to_pen(pen: x0, release: x1, arrived: x2) -> !
+    .global to_pen, pen_start, pen_end
+to_pen:
+    ldr     x3, =0x30c50830         // SCTLR_EL2: RES1 alone, MMU and caches off
+    dsb     sy                      // all that this CPU wrote is complete before its mapping goes
+    msr     sctlr_el2, x3
+    isb
+    tlbi    alle2
+    dsb     nsh
+    ic      iallu                   // the pen was written as data
+    dsb     nsh
+    isb
+    br      x0
+    .ltorg
+
+// The pen, in the page that it was copied to. x1 = the word to watch, x2 = the word that says that this CPU is here.
+    .balign 8
+pen_start:
+    mov     x3, #1
+    str     x3, [x2]
+    dsb     sy                      // this CPU touches nothing of the hypervisor's from here on
+1:  ldr     x3, [x1]
+    cbnz    x3, 2f
+    wfe                             // whoever writes the word sends an event
+    b       1b
+2:  ic      iallu                   // what lies at the address now is new
+    dsb     nsh
+    isb
+    mov     x0, xzr                 // as firmware's pen: x0 to x3 are zero (Linux, "Booting AArch64 Linux")
+    mov     x1, xzr
+    mov     x2, xzr
+    mov     x4, x3
+    mov     x3, xzr
+    br      x4
+pen_end:

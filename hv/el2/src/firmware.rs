@@ -11,6 +11,7 @@ use smccc::{Smc, psci};
 
 use crate::board::board;
 use crate::layout;
+use crate::pen;
 use crate::percpu::{Frame, PerCpu, Request};
 
 unsafe extern "C" {
@@ -22,15 +23,22 @@ unsafe extern "C" {
 /// # Errors
 /// PSCI's status.
 pub fn cpu_on(cpu: &PerCpu) -> Result<(), i64> {
+    let entry = &raw const entry_from_firmware as u64;
+    if cpu.release != 0 {
+        pen::release(cpu, entry);
+        return Ok(());
+    }
     if board().psci != Conduit::Smc {
         return Err(NOT_SUPPORTED);
     }
-    let entry = &raw const entry_from_firmware as u64;
     psci::cpu_on::<Smc>(cpu.mpidr.get(), entry, layout::image_base()).map_err(i64::from)
 }
 
-/// Turns this CPU off in firmware. Returns only when firmware refuses.
-pub fn cpu_off() {
+/// Turns this CPU off in firmware, or has it wait in its pen. Returns only when firmware refuses.
+pub fn cpu_off(cpu: &PerCpu) {
+    if cpu.release != 0 {
+        pen::enter(cpu);
+    }
     if psci::cpu_off::<Smc>().is_err() {
         defmt::error!("firmware does not turn this CPU off");
     }
@@ -65,6 +73,9 @@ pub fn forward_quickly(x0: &mut u64, x1: &mut u64) {
 
 /// Sends root's parked CPUs back to firmware; returns whether all are there.
 pub fn take_back_parked_cpus() -> bool {
+    if !pen::prepare() {
+        return false;
+    }
     let mut all_there = true;
     for cpu in board().cpus().filter(|cpu| cpu.cell() == CellId::ROOT) {
         match cpu.state.load(Ordering::Acquire) {
@@ -83,6 +94,9 @@ pub fn take_back_parked_cpus() -> bool {
 }
 
 fn is_off(cpu: &PerCpu) -> bool {
+    if cpu.release != 0 {
+        return pen::has(cpu);
+    }
     let state = psci::affinity_info::<Smc>(cpu.mpidr.get(), psci::LowestAffinityLevel::All);
     matches!(state, Ok(psci::AffinityState::Off))
 }

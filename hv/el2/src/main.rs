@@ -27,6 +27,7 @@ mod log;
 mod mmio;
 mod pages;
 mod panic;
+mod pen;
 mod percpu;
 mod power;
 mod registers;

@@ -5,6 +5,7 @@
 
 use core::cell::UnsafeCell;
 use core::mem::offset_of;
+use core::num::NonZero;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use bulkhead_abi::info::cpu_state;
@@ -88,6 +89,8 @@ pub struct PerCpu {
     pub power: AtomicU8,
     /// Linux ran on it when Bulkhead was enabled.
     pub was_online: bool,
+    /// Physical address of the word where it waits for an address while nobody has it; 0: firmware starts it.
+    pub release: u64,
     /// GICR_CTLR.EnableLPIs was cleared for a cell and must be set again for root.
     pub lpis_were_on: AtomicBool,
     /// Places of the interrupt controller, modulo 64 words, where its guest was told that there is nothing: each is logged once.
@@ -139,6 +142,10 @@ impl PerCpu {
             state: AtomicU32::new(cpu_state::FIRMWARE),
             power: AtomicU8::new(0),
             was_online: config.online,
+            release: config
+                .release
+                .filter(|_| !config.online)
+                .map_or(0, NonZero::get),
             lpis_were_on: AtomicBool::new(false),
             told: AtomicU64::new(0),
             parked: Parked::none(),

@@ -146,6 +146,6 @@ fn fail(cpu: &Cpu, fault: Fault) {
 /// Hands this parked CPU back to firmware.
 fn to_firmware(cpu: &Cpu) {
     cpu.shared.set_state(cpu_state::FIRMWARE);
-    firmware::cpu_off();
+    firmware::cpu_off(cpu.shared);
     cpu.shared.set_state(cpu_state::PARKED);
 }

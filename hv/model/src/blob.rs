@@ -9,6 +9,7 @@
 mod words;
 
 use core::fmt;
+use core::num::NonZero;
 use core::ops::RangeInclusive;
 
 use arrayvec::ArrayVec;
@@ -37,7 +38,7 @@ pub const MAX_SPIS: usize = 128;
 
 /// Bytes of the largest blob of either kind: room for [`SystemConfig::encode`] and [`CellConfig::encode`].
 pub const MAX_SIZE: usize = {
-    let system = 3 + 3 + (1 + 2 * MAX_GICRS) + (1 + 2 * MAX_CPUS) + (1 + 2 * MAX_RAM);
+    let system = 3 + 3 + (1 + 2 * MAX_GICRS) + (1 + 3 * MAX_CPUS) + (1 + 2 * MAX_RAM);
     let cell = 3
         + NAME_WORDS
         + 1
@@ -68,6 +69,9 @@ pub struct CpuConfig {
     pub mpidr: Mpidr,
     /// Linux runs on it at enable.
     pub online: bool,
+    /// It waits for an address to appear in this word (a spin table's `cpu-release-addr`), untouched by Linux. Physical
+    /// address; small, as EL2 has a list of these on its stack.
+    pub release: Option<NonZero<u64>>,
 }
 
 /// The board, as far as EL2 has to know it.
@@ -100,7 +104,8 @@ impl SystemConfig {
         });
         w.list(&self.gicrs, |w, region| w.region(*region));
         w.list(&self.cpus, |w, cpu| {
-            w.words(&[cpu.mpidr.get(), cpu.online.into()])
+            let release = cpu.release.map_or(0, NonZero::get);
+            w.words(&[cpu.mpidr.get(), cpu.online.into(), release])
         });
         w.list(&self.ram, |w, region| w.region(*region));
         w.finish()
@@ -133,6 +138,9 @@ impl SystemConfig {
             r.list(&mut config.cpus, |r| CpuConfig {
                 mpidr: r.mpidr(),
                 online: r.flag(),
+                release: r.checked(None, |word| {
+                    word.is_multiple_of(8).then_some(NonZero::new(word))
+                }),
             });
             r.list(&mut config.ram, Reader::region);
         }

@@ -160,7 +160,7 @@ impl Ledger {
     ///
     /// # Errors
     /// `UNALIGNED`, `WRAPS` (beyond `pa_bits`), `OVERLAPS_ITSELF`, `MEMORY_OF_HYPERVISOR`, `DEVICE_IN_RAM`, `NO_CPU`,
-    /// `CPU_TWICE`.
+    /// `CPU_TWICE`, `RELEASE_OUTSIDE`.
     #[inline(never)] // Keeps what it needs on EL2's stack out of its caller's frame.
     pub fn set_up(
         &mut self,
@@ -399,6 +399,15 @@ fn check_system(
         let mut before = system.cpus.iter().take(index);
         if before.any(|other| other.mpidr == cpu.mpidr) {
             return Err(Refused::new(code::CPU_TWICE, cpu.mpidr.get(), 0));
+        }
+        let Some(word) = cpu.release else { continue };
+        let has = |part: &[Region<Hpa>]| part.iter().any(|region| region.contains(Hpa(word.get())));
+        if !has(ram) || has(hypervisors) || has(pools) {
+            return Err(Refused::new(
+                code::RELEASE_OUTSIDE,
+                cpu.mpidr.get(),
+                word.get(),
+            ));
         }
     }
     Ok(())

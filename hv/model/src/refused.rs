@@ -224,6 +224,11 @@ impl Refused {
                 Bytes(b)
             ),
             code::ENTRY_OUTSIDE => write!(f, "the entry point {a:#x} is not in the cell's memory"),
+            code::RELEASE_OUTSIDE => write!(
+                f,
+                "{} waits at {b:#x} by the board's device tree (cpu-release-addr), which is not RAM of Linux's",
+                Cpu(a)
+            ),
             code::NO_CPU => write!(f, "no CPU is listed: give at least one"),
             code::SPI_TWICE => write!(f, "interrupt {a} is listed twice"),
             _ => self.fmt_hypervisor(f),

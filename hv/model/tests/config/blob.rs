@@ -1,5 +1,7 @@
 //! The blobs: what was written is read again, and hostile bytes are refused or well formed, never a panic.
 
+use std::num::NonZero;
+
 use crate::board::{cell, region, spi, system};
 use arrayvec::ArrayVec;
 use bulkhead_abi::{ABI_VERSION, MAX_CPUS, code};
@@ -50,7 +52,12 @@ fn mpidrs() -> impl Strategy<Value = Mpidr> {
 }
 
 fn systems() -> impl Strategy<Value = SystemConfig> {
-    let cpus = (mpidrs(), any::<bool>()).prop_map(|(mpidr, online)| CpuConfig { mpidr, online });
+    let release = (0..u64::MAX / 8).prop_map(|word| NonZero::new(8 * word));
+    let cpus = (mpidrs(), any::<bool>(), release).prop_map(|(mpidr, online, release)| CpuConfig {
+        mpidr,
+        online,
+        release,
+    });
     let psci = prop_oneof![Just(Conduit::None), Just(Conduit::Smc), Just(Conduit::Hvc)];
     (
         regions(),

@@ -41,6 +41,7 @@ pub fn system() -> SystemConfig {
             .map(|n| CpuConfig {
                 mpidr: Mpidr::from_bits(n),
                 online: true,
+                release: None,
             })
             .collect(),
         ram: [region(RAM, RAM_SIZE)].into_iter().collect(),

@@ -1,5 +1,7 @@
 //! Each thing that a cell may not have, one by one, and the words it is refused with.
 
+use std::num::NonZero;
+
 use crate::board::{
     GICD, GICR, HV, MIB, PAGE, POOL, POOL_SIZE, RAM, RAM_SIZE, UART, cell, device, ledger, memory,
     region, small_cell, spi, system,
@@ -392,6 +394,7 @@ fn one_cell_more_than_there_are_slots() {
         .map(|n| bulkhead_model::blob::CpuConfig {
             mpidr: Mpidr::from_bits(n),
             online: true,
+            release: None,
         })
         .collect();
     let mut ledger = Ledger::new(
@@ -481,4 +484,16 @@ fn a_board_that_contradicts_itself() {
         board_refused(|s| s.cpus[2] = s.cpus[1], GOOD_HV, GOOD_POOL),
         (code::CPU_TWICE, 1, 0)
     );
+}
+
+#[test]
+fn a_spin_table_that_is_not_ram_of_linux() {
+    for word in [GICD + 8, HV + 8, POOL + MIB - 8, (1 << 40) + 8] {
+        let refused = board_refused(
+            |s| s.cpus[3].release = NonZero::new(word),
+            GOOD_HV,
+            GOOD_POOL,
+        );
+        assert_eq!(refused, (code::RELEASE_OUTSIDE, 3, word));
+    }
 }

@@ -41,6 +41,7 @@ fn world() -> Ledger {
             .map(|n| CpuConfig {
                 mpidr: Mpidr::from_bits(n),
                 online: true,
+                release: None,
             })
             .collect(),
         ram: [ram].into_iter().collect(),
