@@ -5,10 +5,11 @@ use std::path::Path;
 
 use arrayvec::ArrayVec;
 use bulkhead_model::addr::{Hpa, PAGE_SIZE, Region};
-use bulkhead_model::blob::{Conduit, CpuConfig, SystemConfig};
+use bulkhead_model::blob::{Conduit, CpuConfig, GicV2, SystemConfig};
 use bulkhead_model::id::Mpidr;
 
 use crate::error::{ConfigError, Error, Place};
+use crate::tree::interrupts::{GIC_V3, GICS_V2, is_gic};
 use crate::tree::reg::{Window, windows};
 use crate::tree::{Node, Tree, cells, compile, number};
 
@@ -22,6 +23,29 @@ pub struct Board {
     pub tree: Tree,
     /// Where the tree came from, for messages.
     pub file: String,
+}
+
+/// The interrupt controller's registers, as the board's tree has them.
+#[derive(Debug)]
+pub enum GicRegions {
+    /// GICv3.
+    V3 {
+        /// GICD.
+        distributor: Window,
+        /// GICR, one region or more.
+        redistributors: Vec<Window>,
+    },
+    /// GICv2.
+    V2 {
+        /// GICD.
+        distributor: Window,
+        /// GICC.
+        interface: Window,
+        /// GICH.
+        control: Window,
+        /// GICV.
+        virtual_interface: Window,
+    },
 }
 
 /// A CPU node.
@@ -101,31 +125,60 @@ impl Board {
         NonZero::new(word).filter(|_| method == Some("spin-table"))
     }
 
-    /// Returns the GICv3 node.
+    /// Returns the interrupt controller's node.
     ///
     /// # Errors
     /// There is none.
     pub fn gic(&self) -> Result<Node<'_>, ConfigError> {
-        if let Some(gic) = self
-            .tree
-            .nodes()
-            .find(|node| node.is_compatible("arm,gic-v3") && node.is_enabled())
-        {
-            return Ok(gic);
-        }
-        let root = Place::new(&self.file, "/");
-        match self
-            .tree
-            .nodes()
-            .find(|node| crate::tree::interrupts::is_gic(*node))
-        {
-            Some(gic) => Err(self.place(gic).wrong(
-                "compatible",
-                "the board has a GICv2; this version needs a GICv3",
-            )),
-            None => Err(root.wrong(
+        let mut nodes = self.tree.nodes();
+        let found = nodes.find(|node| is_gic(*node) && node.is_enabled());
+        found.ok_or_else(|| {
+            Place::new(&self.file, "/").wrong(
                 "",
-                "it has no interrupt controller compatible with 'arm,gic-v3'",
+                format!(
+                    "it has no interrupt controller compatible with '{GIC_V3}' or {}",
+                    GICS_V2.map(|name| format!("'{name}'")).join(", ")
+                ),
+            )
+        })
+    }
+
+    /// Returns the regions of the interrupt controller that matter.
+    ///
+    /// # Errors
+    /// There is none, or it lists too few.
+    pub fn gic_regions(&self) -> Result<GicRegions, ConfigError> {
+        let gic = self.gic()?;
+        let place = self.place(gic);
+        let regions = windows(gic).map_err(|reason| place.wrong("reg", reason))?;
+        if gic.is_compatible(GIC_V3) {
+            let count = gic.u32("#redistributor-regions").unwrap_or(1) as usize;
+            let [distributor, redistributors @ ..] = &regions[..] else {
+                return Err(place.wrong("reg", "it lists no distributor"));
+            };
+            if redistributors.is_empty() {
+                return Err(place.wrong("reg", "it lists no redistributors"));
+            }
+            let redistributors = redistributors.iter().take(count).copied();
+            return Ok(GicRegions::V3 {
+                distributor: *distributor,
+                redistributors: redistributors.collect(),
+            });
+        }
+        match regions[..] {
+            [distributor, interface, control, virtual_interface, ..] => Ok(GicRegions::V2 {
+                distributor,
+                interface,
+                control,
+                virtual_interface,
+            }),
+            _ => Err(place.wrong(
+                "reg",
+                format!(
+                    "it lists {} regions; of a GICv2 Bulkhead needs four: distributor, CPU interfaces (GICC), \
+                     and of the virtualization extensions GICH and GICV",
+                    regions.len()
+                ),
             )),
         }
     }
@@ -180,20 +233,31 @@ impl Board {
     ) -> Result<SystemConfig, ConfigError> {
         let gic = self.gic()?;
         let place = self.place(gic);
-        let mut regions = windows(gic)
-            .map_err(|reason| place.wrong("reg", reason))?
-            .into_iter();
-        let count = gic.u32("#redistributor-regions").unwrap_or(1) as usize;
-        let gicd = regions
-            .next()
-            .ok_or_else(|| place.wrong("reg", "it lists no distributor"))?;
         let mut gicrs = ArrayVec::new();
-        for region in regions.take(count) {
-            push(&mut gicrs, self.region(gic, region)?, &place, "reg")?;
-        }
-        if gicrs.is_empty() {
-            return Err(place.wrong("reg", "it lists no redistributors"));
-        }
+        let (gicd, gicv2) = match self.gic_regions()? {
+            GicRegions::V3 {
+                distributor,
+                redistributors,
+            } => {
+                for region in redistributors {
+                    push(&mut gicrs, self.region(gic, region)?, &place, "reg")?;
+                }
+                (self.region(gic, distributor)?, None)
+            }
+            GicRegions::V2 {
+                distributor,
+                interface,
+                control,
+                virtual_interface,
+            } => {
+                let frames = GicV2 {
+                    gicc: self.frame(gic, interface)?,
+                    gich: self.frame(gic, control)?,
+                    gicv: self.frame(gic, virtual_interface)?,
+                };
+                (self.frame(gic, distributor)?, Some(frames))
+            }
+        };
         let mut cpus = ArrayVec::new();
         for cpu in self.cpus()? {
             let config = CpuConfig {
@@ -212,12 +276,19 @@ impl Board {
             return Err(root.wrong("", "it has no memory node"));
         }
         Ok(SystemConfig {
-            gicd: self.region(gic, gicd)?,
+            gicd,
+            gicv2,
             gicrs,
             cpus,
             ram: regions,
             psci: self.psci(),
         })
+    }
+
+    /// A frame of a GICv2: old trees tell the size of its registers rather than of their pages.
+    fn frame(&self, node: Node<'_>, window: Window) -> Result<Region<Hpa>, ConfigError> {
+        let size = window.size.next_multiple_of(PAGE_SIZE);
+        self.region(node, Window { size, ..window })
     }
 
     fn region(&self, node: Node<'_>, window: Window) -> Result<Region<Hpa>, ConfigError> {

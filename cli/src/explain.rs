@@ -3,7 +3,7 @@
 use bulkhead_model::blob::Placement;
 use serde_json::{Value, json};
 
-use crate::board::Board;
+use crate::board::{Board, GicRegions};
 use crate::cell_file::{CellFile, Cpus};
 use crate::guest_tree;
 use crate::map::range;
@@ -150,16 +150,24 @@ fn trigger(interrupt: &Interrupt) -> &'static str {
     }
 }
 
+/// What the cell sees of the interrupt controller.
+fn gic_view(resolved: &Resolved<'_>, board: &Board) -> String {
+    let cpus = resolved.config.cpus.len();
+    match board.gic_regions() {
+        Ok(GicRegions::V2 { .. }) => {
+            format!("version 2, CPU interfaces for {cpus}, its own interrupts only")
+        }
+        _ => format!("version 3, {cpus} redistributors, its own interrupts only"),
+    }
+}
+
 /// What every cell has without asking.
 fn everyone(resolved: &Resolved<'_>, board: &Board) -> Vec<Line> {
     let gic = board.gic().map_or(String::new(), |gic| gic.path());
     vec![
         line(
             "GIC",
-            format!(
-                "version 3, {} redistributors, its own interrupts only",
-                resolved.config.cpus.len()
-            ),
+            gic_view(resolved, board),
             format!("every cell; {gic}"),
         ),
         line(

@@ -3,17 +3,18 @@
 
 mod copy;
 
+use bulkhead_model::addr::PAGE_SIZE;
 use bulkhead_model::blob::MemoryConfig;
 use dtoolkit::ToPropertyValue;
 use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
 
-use crate::board::Board;
+use crate::board::{Board, GicRegions};
 use crate::cell_file::CellFile;
 use crate::error::ConfigError;
 use crate::resolve::Resolved;
 use crate::tree::Node;
-use crate::tree::interrupts::interrupts;
-use crate::tree::reg::{Window, windows};
+use crate::tree::interrupts::{GIC_V3, GICS_V2, interrupts};
+use crate::tree::reg::Window;
 use copy::{Copier, interrupt_words};
 
 /// Room for the tree at the end of the cell's first memory region, bytes; also its alignment.
@@ -184,34 +185,38 @@ fn psci() -> DeviceTreeNode {
     node
 }
 
-/// The interrupt controller where the board has it; of the redistributors as many as the cell has CPUs.
+/// The interrupt controller where the board has it; of the redistributors as many as the cell has CPUs. A GICv2 looks as
+/// it does without virtualization, its CPU interface two pages long whatever the board's spacing is.
 fn gic(
     resolved: &Resolved<'_>,
     board: &Board,
     phandle: u32,
 ) -> Result<DeviceTreeNode, ConfigError> {
-    let gic = board.gic()?;
-    let regions = windows(gic).map_err(|reason| board.place(gic).wrong("reg", reason))?;
-    let [distributor, redistributors, ..] = regions[..] else {
-        return Err(board.place(gic).wrong("reg", "it lists no redistributors"));
+    let (compatible, distributor, interface) = match board.gic_regions()? {
+        GicRegions::V3 {
+            distributor,
+            redistributors,
+        } => {
+            let base = redistributors.first().map_or(0, |first| first.base);
+            let size = REDISTRIBUTOR_SIZE * resolved.config.cpus.len() as u64;
+            (GIC_V3, distributor, Window { base, size })
+        }
+        GicRegions::V2 {
+            distributor,
+            interface,
+            ..
+        } => {
+            let seen = |window, size| Window { size, ..window };
+            let interface = seen(interface, 2 * PAGE_SIZE);
+            (GICS_V2[0], seen(distributor, PAGE_SIZE), interface)
+        }
     };
-    let size = REDISTRIBUTOR_SIZE * resolved.config.cpus.len() as u64;
     let mut node = DeviceTreeNode::new_unchecked(format!("intc@{:x}", distributor.base));
-    set(&mut node, "compatible", "arm,gic-v3");
+    set(&mut node, "compatible", compatible);
     set(&mut node, "interrupt-controller", "".as_bytes());
     set(&mut node, "#interrupt-cells", 3u32);
     set(&mut node, "#address-cells", 0u32);
-    set(
-        &mut node,
-        "reg",
-        reg(&[
-            distributor,
-            Window {
-                base: redistributors.base,
-                size,
-            },
-        ]),
-    );
+    set(&mut node, "reg", reg(&[distributor, interface]));
     set(&mut node, "phandle", phandle);
     Ok(node)
 }

@@ -2,7 +2,7 @@
 
 use bulkhead_model::blob::Conduit;
 
-use crate::board::Board;
+use crate::board::{Board, GicRegions};
 use crate::finding::{Finding, good, note, problem};
 use crate::linux::Linux;
 use crate::reservation::{COMPATIBLE, reservation};
@@ -90,7 +90,7 @@ pub fn started_at(linux: &Linux) -> Finding {
     } else {
         note(
             "EL2",
-            "not known: the kernel's log no longer tells where it was started",
+            "not known: the kernel's log does not tell where it was started",
             "modprobe bulkhead, then bulkhead doctor again: the module knows",
         )
     }
@@ -235,7 +235,7 @@ fn security_states(linux: &Linux) -> Finding {
     } else {
         note(
             "GIC states",
-            "not known: the kernel's log no longer tells",
+            "not known: the kernel's log does not tell",
             "bulkhead enable, which asks the GIC itself",
         )
     }
@@ -243,11 +243,15 @@ fn security_states(linux: &Linux) -> Finding {
 
 fn gic(board: &Board) -> Finding {
     match board.gic() {
-        Ok(gic) => good("GIC", format!("version 3, {}", gic.path())),
+        Ok(gic) => match board.gic_regions() {
+            Ok(GicRegions::V3 { .. }) => good("GIC", format!("version 3, {}", gic.path())),
+            Ok(GicRegions::V2 { .. }) => good("GIC", format!("version 2, {}", gic.path())),
+            Err(error) => problem("GIC", error.to_string(), "correct the board's tree"),
+        },
         Err(error) => problem(
             "GIC",
             error.to_string(),
-            "none: another board is needed (QEMU: -M virt,gic-version=3)",
+            "none: another board is needed (QEMU: -M virt)",
         ),
     }
 }

@@ -1,6 +1,7 @@
 #!/bin/sh
 # A cell that touches what is not its own is stopped, with a record of it; everyone else runs on; it can begin anew.
 # run: --timeout 240
+# run: --machine virt-v2 --timeout 240
 # uart1-not: WRONG
 . /usr/lib/scenario.sh
 run_rtos

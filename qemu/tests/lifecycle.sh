@@ -1,6 +1,7 @@
 #!/bin/sh
 # In one boot 50 cells come and go and Bulkhead 20 times; all CPUs and all memory come back, the module reloads.
 # run: --timeout 300
+# run: --machine virt-v2 --timeout 300
 . /usr/lib/scenario.sh
 
 # Free memory, with what each CPU keeps at hand.

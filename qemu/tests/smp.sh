@@ -2,6 +2,7 @@
 # Cells of two and of three CPUs start their CPUs and pass interrupts between them: an exit for each that is sent, none
 # where it comes, none for their ticks; Linux sees none of it. They stop and start anew with all CPUs on.
 # run: --timeout 240
+# run: --machine virt-v2 --timeout 240
 # uart1: ^smp: 2 CPUs: all right$
 # uart1: ^smp: 3 CPUs: all right$
 # uart1-not: WRONG

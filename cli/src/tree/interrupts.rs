@@ -35,11 +35,14 @@ const MAX_HOPS: usize = 16;
 /// More cells than any interrupt or address has.
 const MAX_CELLS: u32 = 8;
 
+/// What nodes of a GICv3 are compatible with.
+pub const GIC_V3: &str = "arm,gic-v3";
+/// What nodes of a GICv2 with virtualization extensions are compatible with (binding "arm,gic").
+pub const GICS_V2: [&str; 3] = ["arm,gic-400", "arm,cortex-a15-gic", "arm,cortex-a7-gic"];
+
 /// Tells whether the node is a GIC whose interrupts we can hand out.
 pub fn is_gic(node: Node<'_>) -> bool {
-    ["arm,gic-v3", "arm,gic-400", "arm,cortex-a15-gic"]
-        .iter()
-        .any(|name| node.is_compatible(name))
+    node.is_compatible(GIC_V3) || GICS_V2.iter().any(|name| node.is_compatible(name))
 }
 
 /// Controllers in front of a GIC that hand it each interrupt under the number that they are told, and besides only wake

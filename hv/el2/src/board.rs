@@ -6,6 +6,7 @@ use bulkhead_model::blob::{Conduit, MAX_GICRS};
 use bulkhead_model::id::{CpuId, Mpidr};
 use bulkhead_model::vgic::kick::Kicks;
 
+use crate::gicv2::Frames;
 use crate::layout::{CPU_AREA_SIZE, CPU_STRUCT_OFFSET};
 use crate::lock::Fixed;
 use crate::percpu::PerCpu;
@@ -22,6 +23,10 @@ pub struct Board {
     pub mailbox: Region<Hpa>,
     /// The distributor.
     pub gicd: Region<Hpa>,
+    /// What it has beside the distributor when it is a GICv2.
+    pub gicv2: Option<Frames>,
+    /// Bytes of the distributor that the short way serves ([`crate::vgic::plain_access`]): of a GICv3 all, else none.
+    pub plain_frame: u64,
     /// The regions of redistributors; cells see theirs from the first one's base on.
     pub gicrs: ArrayVec<Region<Hpa>, MAX_GICRS>,
     /// Bytes from one redistributor to the next: 2 frames of 64 KiB, or 4 with GICv4.

@@ -12,12 +12,13 @@ use bulkhead_model::blob::SystemConfig;
 use bulkhead_model::id::{CpuId, Mpidr};
 use bulkhead_model::paging::{TableMemory, Tables, stage1_el2};
 use bulkhead_model::refused::Refused;
+use bulkhead_model::vgic::kick::Kicks;
 
 use crate::board::{BOARD, Board};
 use crate::layout::{self, CPU_AREA_SIZE, CPU_STRUCT_OFFSET};
 use crate::pages::{self, Pages};
 use crate::percpu::PerCpu;
-use crate::{gic, info, pen, system};
+use crate::{gic, gicv2, info, pen, system};
 
 /// What CPUs with the MMU off need, and the answer of `ENTER_PREPARE`. Offsets are entry.S's.
 #[repr(C)]
@@ -204,12 +205,19 @@ fn prepare_all(hv_base: u64, hv_size: u64) -> Result<(u64, u64), Refused> {
 }
 
 /// Refuses what the ledger refuses and what the interrupt controller cannot be, before anything of it is touched. The
-/// distributor is one frame of 64 KiB: what a device tree lists behind it is something else.
+/// distributor of a GICv3 is one frame of 64 KiB: what a device tree lists behind it is something else. Frames of a GICv2
+/// are pages, as all regions are.
 fn check(
     config: &mut SystemConfig,
     hv: Region<Hpa>,
     pool: Option<Region<Hpa>>,
 ) -> Result<(), Refused> {
+    if config.gicv2.is_some() {
+        if let Some(gicr) = config.gicrs.first() {
+            return Err(Refused::new(code::BAD_CONTENT, 0, gicr.base().0));
+        }
+        return system::set_up_ledger(config, hv, pool, pa_bits());
+    }
     let frames = [(config.gicd, gic::FRAME)];
     let frames = frames
         .into_iter()
@@ -259,8 +267,10 @@ fn el2_tables() -> Tables {
 /// Maps the interrupt controller, and the pool: EL2 zeroes and fills the cells' RAM.
 fn map_outside(config: &SystemConfig, pool: Option<Region<Hpa>>) -> Result<(), Refused> {
     let tables = el2_tables();
+    let frames = config.gicv2.map(|gic| gic.frames());
     let devices = core::iter::once(&config.gicd)
         .chain(&config.gicrs)
+        .chain(frames.iter().flatten())
         .map(|region| (*region, stage1_el2::DEVICE));
     let pool = pool.into_iter().map(|region| (region, stage1_el2::DATA));
     for (region, attributes) in devices.chain(pool) {
@@ -282,20 +292,32 @@ fn set_board(
     shared: Region<Hpa>,
     pen: u64,
 ) -> Result<&'static Board, Refused> {
-    let kicks = gic::check(config.gicd.base().0)?;
+    let gicd = config.gicd.base().0;
+    let gicv2 = match config.gicv2 {
+        Some(regions) => Some(gicv2::check(gicd, regions)?),
+        None => None,
+    };
+    let kicks = match &gicv2 {
+        Some(frames) => Kicks::of_gicv2(frames.typer),
+        None => gic::check(gicd)?,
+    };
     let areas = BOOT.cpu_areas.load(Relaxed);
     for (index, cpu) in config.cpus.iter().enumerate() {
         let id =
             CpuId::new(index).ok_or(Refused::new(code::TOO_MANY, index as u64, MAX_CPUS as u64))?;
-        let gicr = gic::find_redistributor(&config.gicrs, cpu.mpidr)?;
+        let gicr = match gicv2 {
+            Some(_) => gicv2::NO_REDISTRIBUTOR,
+            None => gic::find_redistributor(&config.gicrs, cpu.mpidr)?,
+        };
         let address = areas + index as u64 * CPU_AREA_SIZE + CPU_STRUCT_OFFSET;
         // SAFETY: the area is mapped, aligned, large enough, and nobody uses it yet.
         unsafe { (address as *mut PerCpu).write(PerCpu::new(id, cpu, gicr)) };
     }
-    let gicr = *config
-        .gicrs
-        .first()
-        .ok_or(Refused::new(code::BAD_CONTENT, 0, 0))?;
+    let stride = match config.gicrs.first() {
+        Some(gicr) => gic::redistributor_stride(gicr.base().0),
+        None if gicv2.is_some() => 1,
+        None => return Err(Refused::new(code::BAD_CONTENT, 0, 0)),
+    };
     let board = Board {
         hv,
         pool,
@@ -304,7 +326,9 @@ fn set_board(
             .unwrap_or(hv),
         gicd: config.gicd,
         gicrs: config.gicrs.clone(),
-        gicr_stride: gic::redistributor_stride(gicr.base().0),
+        gicv2,
+        plain_frame: if gicv2.is_some() { 0 } else { gic::FRAME },
+        gicr_stride: stride,
         kicks,
         psci: config.psci,
         pen,

@@ -32,7 +32,7 @@ pub fn create(operation: &Operation, length: u64, caller: Mpidr) -> Result<u64, 
     let claim = &claim(length, caller, &mut delivery);
     let claim = claim.as_ref().map_err(|refused| *refused)?;
     let (id, holding) = (claim.id(), claim.holding());
-    let mut tables = Some(build_stage2(claim)?);
+    let mut tables = Some(build_stage2(claim, delivery)?);
     let entered = take_devices(&holding.devices).and_then(|()| {
         let all = || holding.devices.iter().map(|window| window.hpa);
         commit(claim, delivery, &mut tables).inspect_err(|_| all().for_each(root::give_back))
@@ -161,9 +161,13 @@ fn copy_from_mailbox(to: Hpa, length: usize) {
     unsafe { core::ptr::copy_nonoverlapping(from, to.0 as *mut u8, length) };
 }
 
-fn build_stage2(claim: &Claim) -> Result<Tables, Refused> {
+fn build_stage2(claim: &Claim, delivery: Delivery) -> Result<Tables, Refused> {
     let id = claim.id();
-    let parts = windows(claim.holding());
+    let interface = match &board().gicv2 {
+        Some(frames) => frames.cells_interface(delivery),
+        None => ArrayVec::new(),
+    };
+    let parts = windows(claim.holding(), &interface);
     let all = parts.iter().flat_map(|(windows, _)| *windows);
     let highest = all.fold(0, |highest, window| window.gpa.end().0.max(highest));
     let bits = u8::try_from(64 - highest.saturating_sub(1).leading_zeros()).unwrap_or(u8::MAX);
@@ -185,13 +189,14 @@ fn build_stage2(claim: &Claim) -> Result<Tables, Refused> {
 }
 
 /// What a cell has, by how it is mapped.
-fn windows(holding: &Holding) -> [(&[Window], u64); 3] {
+fn windows<'a>(holding: &'a Holding, interface: &'a [Window]) -> [(&'a [Window], u64); 4] {
     let ram = holding.ram();
     let comm = holding.memory.get(ram.len()..).unwrap_or(&[]);
     [
         (ram, stage2::NORMAL_RWX),
         (comm, stage2::NORMAL_RW_XN),
         (&holding.devices, stage2::DEVICE_RW),
+        (interface, stage2::DEVICE_RW),
     ]
 }
 

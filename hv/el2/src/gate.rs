@@ -10,6 +10,8 @@ use bulkhead_model::id::{CellId, CpuId, Mpidr};
 use bulkhead_model::ledger::Ledger;
 use bulkhead_model::vgic::sgi::SgiMap;
 
+use crate::gicv2;
+
 /// One cell's.
 pub struct Gate {
     map: UnsafeCell<Option<SgiMap>>,
@@ -38,7 +40,7 @@ pub fn of(cell: CellId) -> &'static Gate {
 }
 
 impl Gate {
-    /// Affinities as the cell sees them.
+    /// Affinities as the cell sees them; `None` with a GICv2, whose SGIs are sent by number.
     pub fn map(&self) -> Option<&SgiMap> {
         // SAFETY: readers are the cell's running CPUs; see the module head.
         let map = unsafe { &*self.map.get() };
@@ -97,8 +99,12 @@ pub unsafe fn set_root(ledger: &Ledger) {
         .filter_map(CpuId::new)
         .map(|cpu| (cpu, ledger.mpidr(cpu)));
     // SAFETY: by the caller's word nobody reads it.
-    unsafe { *of(CellId::ROOT).map.get() = Some(SgiMap::new(cpus)) };
+    unsafe { *of(CellId::ROOT).map.get() = map_of(cpus) };
     of(CellId::ROOT).set_members(ledger, CellId::ROOT);
+}
+
+fn map_of(cpus: impl Iterator<Item = (CpuId, Mpidr)>) -> Option<SgiMap> {
+    (!gicv2::is_there()).then(|| SgiMap::new(cpus))
 }
 
 /// Follows a change of the ledger: `cell` was made or released.
@@ -111,7 +117,7 @@ pub unsafe fn update(ledger: &Ledger, cell: CellId) {
         .zip(0..)
         .map(|(cpu, number)| (cpu, Mpidr::from_bits(number)));
     // SAFETY: by the caller's word nobody reads it.
-    unsafe { *of(cell).map.get() = Some(SgiMap::new(cpus)) };
+    unsafe { *of(cell).map.get() = map_of(cpus) };
     of(cell).set_members(ledger, cell);
     of(CellId::ROOT).set_members(ledger, CellId::ROOT);
 }

@@ -1,4 +1,5 @@
-//! The physical GICv3: finding it, kicking a CPU, cleaning what changes owner (Arm IHI 0069).
+//! The physical GICv3: finding it, kicking a CPU, cleaning what changes owner (Arm IHI 0069); a GICv2 where the board has
+//! one ([`gicv2`]).
 //!
 //! One rule: what a guest may do here was decided by `model::vgic`; what EL2 does for itself touches only the
 //! CPU or the interrupts that the ledger gave to the cell at hand.
@@ -21,8 +22,8 @@ use crate::sysreg::{
     IccIgrpen0, IccIgrpen1, IccPmr, IchAp0r0, IchAp0r1, IchAp0r2, IchAp0r3, IchAp1r0, IchAp1r1,
     IchAp1r2, IchAp1r3, IchVtr,
 };
-use crate::sysreg::{IccCtlr, IccSgi0r, IccSgi1r};
-use crate::{listed, mmio};
+use crate::sysreg::{IccCtlr, IccSgi0r, IccSgi1r, IccSreEl1};
+use crate::{gicv2, listed, mmio};
 
 /// Held for each read-modify-write of a distributor register that several owners share.
 pub static DISTRIBUTOR: SpinMutex<()> = SpinMutex::new(());
@@ -222,6 +223,9 @@ fn set_group0(bits: u32) {
 /// every PMR that EL2 lets through, and the guest has no access to Group 0. Where EL2 has none either, the caller has made
 /// the CPU's stage 2 invalid, and a Group 1 SGI of the same priority ends a WFI, masked or not.
 pub fn kick(target: &PerCpu) {
+    if gicv2::is_there() {
+        return gicv2::kick(target);
+    }
     let bit = 1 << KICK;
     let gicr = target.gicr;
     gicr_write(gicr, GICR_ICACTIVER0, bit);
@@ -250,6 +254,9 @@ pub fn kick(target: &PerCpu) {
 
 /// Acknowledges the Group 0 kick that brought this CPU here, and makes the SGI a Group 1 interrupt again.
 pub fn take_kick(cpu: &PerCpu) {
+    if gicv2::is_there() {
+        return gicv2::take_fiq();
+    }
     if !board().kicks.by_group0 {
         return;
     }
@@ -262,11 +269,27 @@ pub fn take_kick(cpu: &PerCpu) {
     sysreg::isb();
 }
 
+/// A CPU has come from firmware: its interface is made usable for EL2.
+pub fn open_interface(cpu: &PerCpu) {
+    if gicv2::is_there() {
+        return gicv2::note_cpu(cpu);
+    }
+    ICC_SRE_EL2.set(0xf);
+    sysreg::isb();
+    IccSreEl1::set(0x7);
+    sysreg::isb();
+}
+
 /// Checks that this CPU's interface can be taken over, and notes how it was found.
 ///
 /// # Errors
 /// `UNSUPPORTED_GIC`, `UNSUPPORTED_CPU`.
-pub fn note_interface(found: &mut Found) -> Result<(), Refused> {
+pub fn note_interface(cpu: &PerCpu, found: &mut Found) -> Result<(), Refused> {
+    if gicv2::is_there() {
+        gicv2::note_cpu(cpu);
+        gicv2::note_interface(found);
+        return Ok(());
+    }
     check_system_registers()?;
     found.icc_pmr = IccPmr::get();
     // Linux without pseudo-NMI leaves it open at 0xf0, whatever it masks by DAIF.
@@ -295,6 +318,9 @@ const VMCR_VENG1: u64 = 1 << 1;
 /// Gives root's Linux its interrupts directly: group 1 physical, end of interrupt that deactivates (its DIR has no
 /// physical effect under HCR_EL2.FMO), and the virtual PMR and CTLR as it left the physical ones.
 pub fn set_interface_for_root(found: &Found) {
+    if gicv2::is_there() {
+        return gicv2::set_interface_for_root();
+    }
     ICH_HCR_EL2.set(0);
     let veoim = if found.icc_ctlr & CTLR_EOIMODE != 0 {
         VMCR_VEOIM
@@ -316,6 +342,9 @@ fn enable_group0(value: u64) {
 
 /// Puts the interface back as it was found.
 pub fn restore_interface(found: &Found) {
+    if gicv2::is_there() {
+        return gicv2::restore_interface(found);
+    }
     enable_group0(found.icc_igrpen0);
     IccCtlr::set(found.icc_ctlr);
     IccPmr::set(found.icc_pmr);
@@ -335,6 +364,9 @@ pub enum Interface {
 
 /// Resets this CPU's interface: nothing active, all masked but the kick; or, with listed delivery, EL2's, and all open.
 pub fn reset_interface(cpu: &PerCpu, interface: Interface) {
+    if gicv2::is_there() {
+        return gicv2::reset_interface(cpu, interface);
+    }
     let is_root = interface == Interface::Root;
     let kicks = &board().kicks;
     // A kick of Group 1 must find its group enabled even if the cell never comes to it; nothing else passes the mask.
@@ -393,6 +425,9 @@ fn clear_active_priorities() {
 
 /// Leaves this CPU's interface with nothing enabled and no kick pending: it waits at EL2.
 pub fn quiet_interface(cpu: &PerCpu) {
+    if gicv2::is_there() {
+        return gicv2::quiet_interface(cpu);
+    }
     IccIgrpen1::set(0);
     if listed::is_on() {
         listed::clear();
@@ -405,6 +440,9 @@ pub fn quiet_interface(cpu: &PerCpu) {
 /// Leaves nothing of the former owner in this CPU's redistributor: SGIs and PPIs off, neither pending nor active,
 /// group 1, level-sensitive PPIs, priorities in the middle; root's LPIs stay out of other cells.
 pub fn prepare_redistributor(cpu: &PerCpu, for_root: bool) {
+    if gicv2::is_there() {
+        return gicv2::prepare_private(for_root);
+    }
     let gicr = cpu.gicr;
     // Awake, whatever the former owner wrote (IHI 0069, `GICR_WAKER`): asleep it would forward no kick.
     gicr_write(
@@ -472,7 +510,11 @@ pub fn hand_over(spis: &SpiSet, target: Mpidr) {
         }
     }
     for spi in spis.iter() {
-        route(spi, target.get());
+        if gicv2::is_there() {
+            gicv2::route(spi, target);
+        } else {
+            route(spi, target.get());
+        }
         // A neighbour's owner may be changing the word. Nothing else here is shared, and nobody waits for all of it.
         let _guard = DISTRIBUTOR.lock();
         // Level-sensitive: the upper of two bits (IHI 0069, `GICD_ICFGR<n>`). It is off, as a change demands.
@@ -494,6 +536,9 @@ pub fn hand_over(spis: &SpiSet, target: Mpidr) {
 /// to `target` from now on.
 pub fn turn_away(spis: &SpiSet, cpus: &[Mpidr], target: Mpidr) {
     const ANY_CPU: u64 = 1 << 31;
+    if gicv2::is_there() {
+        return gicv2::turn_away(spis, cpus, target);
+    }
     for spi in (32..intid_limit())
         .filter_map(Spi::new)
         .filter(|spi| !spis.contains(*spi))

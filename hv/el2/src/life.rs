@@ -1,6 +1,6 @@
 //! A CPU comes under Bulkhead and leaves it: from Linux, or from firmware.
 
-use aarch64_cpu::registers::{ICC_SRE_EL2, MIDR_EL1, MPIDR_EL1, Readable, VBAR_EL2, Writeable};
+use aarch64_cpu::registers::{MIDR_EL1, MPIDR_EL1, Readable, VBAR_EL2, Writeable};
 use bulkhead_abi::enter::inject;
 use bulkhead_abi::info::cpu_state;
 use bulkhead_model::id::CellId;
@@ -9,7 +9,6 @@ use bulkhead_model::refused::Refused;
 use spin::mutex::SpinMutex;
 
 use crate::percpu::{Cpu, Found, Frame, PerCpu};
-use crate::sysreg::{self, IccSreEl1};
 use crate::{boot, context, gic, guest, power, run, system};
 
 unsafe extern "C" {
@@ -46,7 +45,7 @@ fn join(cpu: &mut Cpu) -> Result<(), Refused> {
     let stage2 = stage2.ok_or(Refused::new(bulkhead_abi::code::NOT_ENABLED, 0, 0))?;
     context::note(cpu.found);
     context::note_optional(cpu.found);
-    gic::note_interface(cpu.found)?;
+    gic::note_interface(cpu.shared, cpu.found)?;
     VBAR_EL2.set(guest::vectors_address());
     context::set_traps_for_root(cpu.found, stage2);
     gic::set_interface_for_root(cpu.found);
@@ -92,10 +91,7 @@ extern "C" fn arrive_cpu(shared: &'static PerCpu) -> ! {
         context::set_optional(cpu.found);
     }
     VBAR_EL2.set(guest::vectors_address());
-    ICC_SRE_EL2.set(0xf);
-    sysreg::isb();
-    IccSreEl1::set(0x7);
-    sysreg::isb();
+    gic::open_interface(cpu.shared);
     cpu.shared.set_state(cpu_state::PARKED);
     run::run(cpu)
 }

@@ -18,7 +18,7 @@ use crate::sysreg::{
     self, IccCtlr, IccDir, IccEoir1, IccIar1, IccIgrpen1, IccPmr, IchElrsr, IchLr0, IchLr1, IchLr2,
     IchLr3, IchVtr,
 };
-use crate::{gate, info, intid};
+use crate::{gate, gicv2, info, intid};
 
 const HCR_EN: u64 = 1;
 /// Maintenance interrupt when an ended interrupt is in no list register.
@@ -224,6 +224,13 @@ pub fn clear() {
 pub fn find_maintenance(cpu: &PerCpu) -> Result<(), Refused> {
     if MAINTENANCE.load(Relaxed) != 0 {
         return Ok(());
+    }
+    if gicv2::is_there() {
+        return Err(Refused::new(
+            code::UNSUPPORTED_GIC,
+            feature::NO_MAINTENANCE,
+            0,
+        ));
     }
     let control = ICH_HCR_EL2.get();
     let before = intid::pending_ppis(cpu, |_| true);

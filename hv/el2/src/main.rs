@@ -13,6 +13,7 @@ mod fast;
 mod firmware;
 mod gate;
 mod gic;
+mod gicv2;
 mod guest;
 mod handle;
 mod heart;
@@ -37,6 +38,7 @@ mod stop;
 mod sysreg;
 mod system;
 mod vgic;
+mod vgicv2;
 
 core::arch::global_asm!(include_str!("vectors.S"), include_str!("entry.S"));
 

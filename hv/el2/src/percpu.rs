@@ -71,10 +71,14 @@ pub struct PerCpu {
     pub mpidr: Mpidr,
     /// What sends it SGI 0 (ICC_SGI1R_EL1); the number goes to bits 27:24.
     pub sgi: u64,
-    /// Physical base of its redistributor.
+    /// Physical base of its redistributor; a GICv2 has none.
     pub gicr: u64,
     /// Where its guest sees that; changes only while the CPU is parked or off.
     pub gicr_seen: AtomicU64,
+    /// Its CPU interface of a GICv2, a bit; 0 until it has been here.
+    pub interface: AtomicU8,
+    /// GICC_CTLR as firmware left it, on a GICv2.
+    pub bypass: AtomicU32,
     /// Owner; changes only while the CPU is parked or off.
     cell: AtomicU8,
     /// What it is asked to do, see [`Request`].
@@ -135,6 +139,8 @@ impl PerCpu {
             sgi: sgi_value(0, config.mpidr),
             gicr,
             gicr_seen: AtomicU64::new(gicr),
+            interface: AtomicU8::new(0),
+            bypass: AtomicU32::new(0),
             cell: AtomicU8::new(0),
             request: AtomicU32::new(0),
             entry: AtomicU64::new(0),

@@ -11,7 +11,7 @@ use crate::board::board;
 use crate::handle::{self, Outcome};
 use crate::percpu::Cpu;
 use crate::sysreg::{IccCtlr, IccDir, IccPmr, IccRpr};
-use crate::{gate, info, listed, vgic};
+use crate::{gate, gicv2, info, listed, vgic};
 
 const ICC_PMR: SysregId = SysregId::new(3, 0, 4, 6, 0);
 const ICC_DIR: SysregId = SysregId::new(3, 0, 12, 11, 1);
@@ -58,6 +58,7 @@ pub fn access(cpu: &mut Cpu, access: Sysreg) -> Outcome {
 /// `None`: UNDEFINED.
 fn read(id: SysregId) -> Option<u64> {
     match id {
+        ICC_PMR | ICC_RPR | ICC_CTLR if gicv2::is_there() => None,
         ICC_PMR => Some(match ICH_VMCR_EL2.get() >> VPMR_SHIFT & 0xff {
             masked if masked < least_pmr() => masked,
             _ => IccPmr::get(),
@@ -73,6 +74,7 @@ fn read(id: SysregId) -> Option<u64> {
 /// `None`: UNDEFINED.
 fn write(cpu: &Cpu, id: SysregId, value: u64) -> Option<u64> {
     match id {
+        ICC_PMR | ICC_CTLR | ICC_DIR if gicv2::is_there() => return None,
         // The physical mask always lets the kick through; what the cell wrote is kept beside it.
         ICC_PMR => {
             IccPmr::set((value & 0xff).max(least_pmr()));

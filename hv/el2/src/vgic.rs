@@ -14,7 +14,7 @@ use crate::board::board;
 use crate::gate::{self, Gate};
 use crate::percpu::PerCpu;
 use crate::sysreg::IccSgi1r;
-use crate::{gic, info, mmio};
+use crate::{gic, gicv2, info, mmio, vgicv2};
 
 /// What became of an access.
 pub enum Answer {
@@ -27,6 +27,9 @@ pub enum Answer {
 /// Serves a load (`write` is `None`) or store of `size` bytes at a guest physical address.
 pub fn access(cpu: &PerCpu, ipa: Gpa, size: u8, write: Option<u64>) -> Answer {
     let board = board();
+    if gicv2::is_there() {
+        return vgicv2::access(cpu, ipa, size, write);
+    }
     if board.gicd.contains(Hpa(ipa.0)) {
         info::count_exit(cpu.id, exit::GICD);
         return Answer::Done(distributor(cpu, ipa.0 - board.gicd.base().0, size, write));
@@ -43,7 +46,7 @@ pub fn access(cpu: &PerCpu, ipa: Gpa, size: u8, write: Option<u64>) -> Answer {
 #[inline(always)]
 pub fn plain_access(cpu: &PerCpu, ipa: Gpa, write: Option<u32>) -> Option<u32> {
     let offset = ipa.0.wrapping_sub(board().gicd.base().0);
-    let (address, mask, cause) = if offset < gic::FRAME {
+    let (address, mask, cause) = if offset < board().plain_frame {
         let view = dist_view(cpu);
         let mask = gicd_plain(offset, write.is_some(), &view)?;
         (ipa.0, mask, exit::GICD)
@@ -68,6 +71,9 @@ pub fn plain_access(cpu: &PerCpu, ipa: Gpa, write: Option<u32>) -> Option<u32> {
 /// Tells whether the address is one that [`access`] serves.
 pub fn is_ours(cpu: &PerCpu, ipa: Gpa) -> bool {
     let board = board();
+    if gicv2::is_there() {
+        return vgicv2::is_ours(cpu, ipa);
+    }
     let is_redistributor = if cpu.cell() == CellId::ROOT {
         board.redistributor_at(ipa.0).is_some()
     } else {
@@ -146,7 +152,9 @@ fn cells_redistributor(cpu: &PerCpu, ipa: u64, size: u8, write: Option<u64>) -> 
 
 /// Notes where a CPU that starts, number `number` of its cell, sees its own redistributor.
 pub fn place_redistributor(cpu: &PerCpu, number: usize) {
-    let place = if cpu.cell() == CellId::ROOT {
+    let place = if gicv2::is_there() {
+        gicv2::NO_REDISTRIBUTOR
+    } else if cpu.cell() == CellId::ROOT {
         cpu.gicr
     } else {
         board().first_redistributor() + number as u64 * CELL_STRIDE
@@ -167,7 +175,8 @@ fn tell_nothing_there(cpu: &PerCpu, address: u64) {
     }
 }
 
-fn perform(cpu: &PerCpu, gate: &Gate, base: u64, offset: u64, action: Action) -> u64 {
+/// Performs it on the registers at `base`; `offset` is where the guest reached for.
+pub fn perform(cpu: &PerCpu, gate: &Gate, base: u64, offset: u64, action: Action) -> u64 {
     match action {
         Action::Value(value) => return value,
         Action::Ignore => {}
@@ -186,6 +195,10 @@ fn perform(cpu: &PerCpu, gate: &Gate, base: u64, offset: u64, action: Action) ->
             let _guard = gic::DISTRIBUTOR.lock();
             let old = read(base + offset, 4);
             store(base + offset, 4, old & !u64::from(mask) | u64::from(value));
+        }
+        Action::ReadInterfaces { offset, size, mask } => {
+            let physical = (read(base + offset, size) & u64::from(mask)) as u32;
+            return vgicv2::interfaces(cpu.cell()).seen_each(physical).into();
         }
         Action::ReadRoute { spi, part } => {
             return part.of(virtual_route(cpu, gate, gic::read_route(spi)));

@@ -27,6 +27,8 @@ const CELL_MAGIC: u64 = u64::from_le_bytes(*b"BHCELL\0\0");
 
 /// Most regions of redistributors on a board.
 pub const MAX_GICRS: usize = 8;
+/// Regions of registers of a GICv2 besides the distributor.
+const GICV2_FRAMES: usize = 3;
 /// Most ranges of RAM on a board.
 pub const MAX_RAM: usize = 32;
 /// Most memory regions of a cell.
@@ -38,7 +40,12 @@ pub const MAX_SPIS: usize = 128;
 
 /// Bytes of the largest blob of either kind: room for [`SystemConfig::encode`] and [`CellConfig::encode`].
 pub const MAX_SIZE: usize = {
-    let system = 3 + 3 + (1 + 2 * MAX_GICRS) + (1 + 3 * MAX_CPUS) + (1 + 2 * MAX_RAM);
+    let system = 3
+        + 3
+        + (1 + 2 * MAX_GICRS)
+        + (1 + 2 * GICV2_FRAMES)
+        + (1 + 3 * MAX_CPUS)
+        + (1 + 2 * MAX_RAM);
     let cell = 3
         + NAME_WORDS
         + 1
@@ -74,12 +81,32 @@ pub struct CpuConfig {
     pub release: Option<NonZero<u64>>,
 }
 
+/// What a GICv2 has besides the distributor (Arm IHI 0048, "GIC register map").
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct GicV2 {
+    /// The CPU interfaces, each CPU's own at the same address.
+    pub gicc: Region<Hpa>,
+    /// The virtual interface control blocks.
+    pub gich: Region<Hpa>,
+    /// The virtual CPU interfaces.
+    pub gicv: Region<Hpa>,
+}
+
+impl GicV2 {
+    /// Its regions.
+    pub const fn frames(&self) -> [Region<Hpa>; GICV2_FRAMES] {
+        [self.gicc, self.gich, self.gicv]
+    }
+}
+
 /// The board, as far as EL2 has to know it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SystemConfig {
     /// The distributor.
     pub gicd: Region<Hpa>,
-    /// The redistributors.
+    /// Set when the interrupt controller is a GICv2; else it is a GICv3.
+    pub gicv2: Option<GicV2>,
+    /// The redistributors; a GICv2 has none.
     pub gicrs: ArrayVec<Region<Hpa>, MAX_GICRS>,
     /// Every CPU; [`crate::id::CpuId`] counts along this list.
     pub cpus: ArrayVec<CpuConfig, MAX_CPUS>,
@@ -102,6 +129,9 @@ impl SystemConfig {
             Conduit::Smc => 1,
             Conduit::Hvc => 2,
         });
+        let frames = self.gicv2.map(|gic| gic.frames());
+        let frames = frames.as_ref().map_or(&[][..], |frames| frames);
+        w.list(frames, |w, region| w.region(*region));
         w.list(&self.gicrs, |w, region| w.region(*region));
         w.list(&self.cpus, |w, cpu| {
             let release = cpu.release.map_or(0, NonZero::get);
@@ -129,6 +159,7 @@ impl SystemConfig {
         let mut config = Ok(Self {
             gicd,
             psci,
+            gicv2: gicv2(&mut r),
             gicrs: ArrayVec::new(),
             cpus: ArrayVec::new(),
             ram: ArrayVec::new(),
@@ -148,6 +179,21 @@ impl SystemConfig {
             config = Err(refused);
         }
         config
+    }
+}
+
+/// None of the regions, or all of them.
+fn gicv2(r: &mut Reader<'_>) -> Option<GicV2> {
+    let offset = r.offset();
+    let mut frames = ArrayVec::<Region<Hpa>, GICV2_FRAMES>::new();
+    r.list(&mut frames, Reader::region);
+    match frames[..] {
+        [] => None,
+        [gicc, gich, gicv] => Some(GicV2 { gicc, gich, gicv }),
+        _ => {
+            r.refuse(code::BAD_CONTENT, offset, frames.len() as u64);
+            None
+        }
     }
 }
 

@@ -111,8 +111,10 @@ struct Cpu {
 pub struct Ledger {
     hv: Option<Region<Hpa>>,
     pool: Option<Region<Hpa>>,
-    /// The distributor, then the redistributors.
+    /// The distributor, then the redistributors, or what a GICv2 has.
     gic: ArrayVec<Region<Hpa>, { 1 + MAX_GICRS }>,
+    /// The CPU interfaces of a GICv2: each CPU of root reaches its own.
+    gicc: Option<Region<Hpa>>,
     ram: ArrayVec<Region<Hpa>, MAX_RAM>,
     pa_bits: u8,
     cpus: ArrayVec<Cpu, MAX_CPUS>,
@@ -129,6 +131,7 @@ impl Ledger {
             hv: None,
             pool: None,
             gic: ArrayVec::new_const(),
+            gicc: None,
             ram: ArrayVec::new_const(),
             pa_bits: 0,
             cpus: ArrayVec::new_const(),
@@ -171,12 +174,14 @@ impl Ledger {
     ) -> Result<(), Refused> {
         let mut gic = ArrayVec::new();
         push(&mut gic, system.gicd)?;
-        for region in &system.gicrs {
+        let frames = system.gicv2.map(|gic| gic.frames());
+        for region in frames.iter().flatten().chain(&system.gicrs) {
             push(&mut gic, *region)?;
         }
         check_system(system, &gic, hv, pool, pa_bits)?;
         (self.hv, self.pool, self.pa_bits) = (Some(hv), pool, pa_bits);
         self.gic = gic;
+        self.gicc = system.gicv2.map(|gic| gic.gicc);
         self.ram = copy(&system.ram);
         self.cpus = (0..)
             .zip(&system.cpus)
@@ -333,14 +338,17 @@ impl Ledger {
             .map_or(CellId::ROOT, |(id, _)| id)
     }
 
-    /// What root's stage 2 must leave out: the hypervisor's memory, the whole pool, the interrupt controller, the
-    /// cells' devices.
+    /// What root's stage 2 must leave out: the hypervisor's memory, the whole pool, the interrupt controller but for
+    /// a GICv2's CPU interfaces, the cells' devices.
     pub fn not_roots(&self) -> impl Iterator<Item = Region<Hpa>> + '_ {
         let devices = self
             .cells()
             .flat_map(|(_, cell)| cell.devices.iter().map(|window| window.hpa));
         let fixed = [self.hv.as_slice(), self.pool.as_slice(), &self.gic];
-        fixed.into_iter().flatten().copied().chain(devices)
+        let fixed = fixed.into_iter().flatten().copied();
+        fixed
+            .filter(|region| Some(*region) != self.gicc)
+            .chain(devices)
     }
 
     /// Returns whose an address is.

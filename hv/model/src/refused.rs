@@ -369,6 +369,10 @@ fn fmt_feature(number: u64, found: u64, f: &mut fmt::Formatter<'_>) -> fmt::Resu
             f,
             "the interrupt controller is no GICv3 (GICD_PIDR2 is {found:#x})"
         ),
+        feature::NOT_GICV2 => write!(
+            f,
+            "the interrupt controller is no GICv2 (GICC_IIDR is {found:#x})"
+        ),
         _ => write!(f, "the hardware lacks feature {number} (found {found:#x})"),
     }
 }

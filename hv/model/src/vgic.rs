@@ -1,15 +1,17 @@
-//! Who may do what to the interrupt controller (Arm GICv3, IHI 0069).
+//! Who may do what to the interrupt controller (Arm GICv3, IHI 0069; GICv2, IHI 0048).
 //!
 //! One rule: an access turns into physical accesses to the caller's own interrupts, and to nothing else. Extended SPIs are
 //! nobody's: they read as zero.
 
 mod access;
 pub mod distributor;
+pub mod interfaces;
 pub mod kick;
 pub mod listed;
 pub mod redistributor;
 pub mod route;
 pub mod sgi;
+pub mod v2;
 
 use crate::id::Spi;
 use route::Part;
@@ -51,6 +53,15 @@ pub enum Action {
         /// What; nothing outside `mask`.
         value: u32,
         /// Bits that change.
+        mask: u32,
+    },
+    /// A read of masks of physical CPU interfaces, a byte each, which the cell sees as its own numbers (GICv2).
+    ReadInterfaces {
+        /// Where; aligned to `size`.
+        offset: u64,
+        /// 1 or 4 bytes.
+        size: u8,
+        /// Bits that are the cell's to see.
         mask: u32,
     },
     /// A read of where an SPI goes: see [`route`].

@@ -92,9 +92,9 @@ fn attempt_all(tree: &Tree, argument: &str) {
     let Some(foreign) = memory::outside(tree, argument) else {
         return;
     };
-    let (distributor, redistributors) = match (tree.gic(), tree.distributor()) {
+    let (distributor, redistributors) = match (tree.gic(), tree.gicv2()) {
         (Some((distributor, redistributors)), _) => (distributor, Some(redistributors)),
-        (None, Some(distributor)) => (distributor, None),
+        (None, Some((distributor, _))) => (distributor, None),
         (None, None) => return println!("hostile: no interrupt controller in the tree"),
     };
     lives::go_on(&World {

@@ -8,8 +8,7 @@ use core::mem::offset_of;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use aarch64_cpu::registers::{ESR_EL1, FAR_EL1, Readable, TPIDR_EL1, Writeable};
-use arm_gic::gicv3::GicCpuInterface;
-use arm_gic::{IntId, InterruptGroup};
+use arm_gic::IntId;
 
 use crate::gic;
 
@@ -141,7 +140,7 @@ fn synchronous(frame: &mut Frame) {
 }
 
 fn interrupt() {
-    let Some(intid) = GicCpuInterface::get_and_acknowledge_interrupt(InterruptGroup::Group1) else {
+    let Some(intid) = gic::acknowledge() else {
         return;
     };
     let handler = HANDLER.load(Ordering::Acquire);

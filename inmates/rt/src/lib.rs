@@ -14,6 +14,7 @@ pub mod encoding;
 pub mod exception;
 pub mod executor;
 pub mod gic;
+mod gicv2;
 pub mod hypercall;
 pub mod icc;
 pub mod lines;

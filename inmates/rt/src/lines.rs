@@ -1,15 +1,16 @@
-//! One interrupt's bits in the interrupt controller: this CPU's redistributor has those of SGIs and PPIs, the distributor
-//! those of SPIs (IHI 0069, register maps).
+//! One interrupt's bits in the interrupt controller: this CPU's redistributor, or a GICv2's distributor, has those of SGIs
+//! and PPIs, the distributor those of SPIs (IHI 0069, IHI 0048, register maps).
 
 use arm_gic::IntId;
 
 use crate::attempt::{self, Outside};
-use crate::{Tree, cpu};
+use crate::{Tree, cpu, gicv2};
 
 /// From one CPU's redistributor to the next, and from its first frame to that of the interrupts.
 const REDISTRIBUTOR_STRIDE: u64 = 0x2_0000;
 const SGI_BASE: u64 = 0x1_0000;
 const PRIORITIES: u64 = 0x400;
+const SPENDSGIR: u64 = 0xf20;
 
 /// A register of one bit an interrupt, by its offset.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -33,7 +34,8 @@ pub enum Bits {
 pub struct Lines {
     tree: Tree,
     distributor: u64,
-    redistributor: u64,
+    /// Where SGIs and PPIs are.
+    private: u64,
 }
 
 impl Lines {
@@ -42,17 +44,25 @@ impl Lines {
     /// # Panics
     /// When the tree has none.
     pub fn new(tree: &Tree) -> Self {
-        let (distributor, redistributors) = tree.gic().expect("no arm,gic-v3 in the tree");
+        if let Some((distributor, _)) = tree.gicv2() {
+            return Self {
+                tree: *tree,
+                distributor: distributor.base,
+                private: distributor.base,
+            };
+        }
+        let (distributor, redistributors) = tree.gic().expect("no GIC in the tree");
+        let redistributor = redistributors.base + cpu::affinity() * REDISTRIBUTOR_STRIDE;
         Self {
             tree: *tree,
             distributor: distributor.base,
-            redistributor: redistributors.base + cpu::affinity() * REDISTRIBUTOR_STRIDE,
+            private: redistributor + SGI_BASE,
         }
     }
 
     fn register(&self, intid: IntId, offset: u64) -> Outside {
         let frame = if intid.is_private() {
-            self.redistributor + SGI_BASE
+            self.private
         } else {
             self.distributor
         };
@@ -65,6 +75,11 @@ impl Lines {
 
     /// Writes 1 to the interrupt's bit.
     pub fn set(&self, intid: IntId, bits: Bits) {
+        if let (true, Bits::Pend, Some(from)) = (intid.is_sgi(), bits, gicv2::own_number()) {
+            // SGIs of a GICv2 have a bit for each CPU that they may come from.
+            let register = self.register(intid, SPENDSGIR + u64::from(intid.raw_value()));
+            return attempt::store8(register, 1 << from).expect("no such register");
+        }
         let bit = 1_u64 << (intid.raw_value() % 32);
         attempt::store32(self.word(intid, bits), bit).expect("no such register");
     }

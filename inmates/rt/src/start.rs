@@ -127,6 +127,7 @@ unsafe extern "C" {
 extern "C" fn primary(tree: u64) -> ! {
     // SAFETY: x0 of a cell's CPU 0 is the address of the tree that the command line made; nothing writes there.
     let tree = unsafe { Tree::from_address(tree) };
+    crate::gicv2::open(&tree);
     crate::console::open(&tree);
     crate::comm::open(&tree);
     inmate_main(tree)

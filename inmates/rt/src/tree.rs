@@ -110,12 +110,10 @@ impl Tree {
         Some((regions.next()?, regions.next()?))
     }
 
-    /// Distributor of a GICv2.
-    pub fn distributor(&self) -> Option<Range> {
-        let gic = self
-            .fdt
-            .find_compatible(&["arm,gic-400", "arm,cortex-a15-gic"])?;
-        regions(gic).next()
+    /// Distributor and CPU interface of the GICv2.
+    pub fn gicv2(&self) -> Option<(Range, Range)> {
+        let mut regions = regions(self.fdt.find_compatible(&["arm,gic-400"])?);
+        Some((regions.next()?, regions.next()?))
     }
 
     /// Frequency of a device's first clock, where it is a fixed one.

@@ -35,6 +35,11 @@ impl<'a> Reader<'a> {
         reader
     }
 
+    /// Where the next word is, bytes.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset as u64
+    }
+
     fn head(&mut self, wanted: u64, code: i64) {
         let found = self.word();
         if found != wanted {

@@ -74,6 +74,11 @@ impl Access {
         }
     }
 
+    /// The same, of which less can be written than read.
+    pub fn set_clear_of(self, read: u32, written: u32) -> Action {
+        self.set_clear(if self.write.is_some() { written } else { read })
+    }
+
     /// A register of fields: those of `mask`, all of which lie in the access.
     pub fn fields(self, mask: u32) -> Action {
         match self.write {

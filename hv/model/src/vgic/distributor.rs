@@ -139,12 +139,12 @@ fn router<S: SpiWords>(access: Access, view: &DistView<'_, S>) -> Action {
 }
 
 /// Four bits to four bytes.
-fn bytes(bits: u32) -> u32 {
+pub(super) fn bytes(bits: u32) -> u32 {
     ((bits * 0x0020_4081) & 0x0101_0101) * 0xff
 }
 
 /// Sixteen bits to sixteen pairs.
-fn pairs(bits: u32) -> u32 {
+pub(super) fn pairs(bits: u32) -> u32 {
     let bits = (bits | bits << 8) & 0x00ff_00ff;
     let bits = (bits | bits << 4) & 0x0f0f_0f0f;
     let bits = (bits | bits << 2) & 0x3333_3333;

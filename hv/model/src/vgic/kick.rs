@@ -6,6 +6,9 @@ use super::MOST_URGENT;
 /// `GICD_CTLR.DS`: one security state.
 const GICD_CTLR_DS: u32 = 1 << 6;
 
+/// `GICD_TYPER.SecurityExtn` of a GICv2: two security states.
+const GICD_TYPER_SECURITY_EXTN: u32 = 1 << 10;
+
 /// Fixed while enabled.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Kicks {
@@ -35,6 +38,22 @@ impl Kicks {
             } else {
                 MOST_URGENT
             },
+        }
+    }
+
+    /// Decides for a GICv2, from `GICD_TYPER` (IHI 0048). Where it has two states Group 0 is firmware's, and what
+    /// non-secure software sees of priorities and masks is consistent in itself. Where it has one some have groups and
+    /// some have none: Group 0 is left alone.
+    #[must_use]
+    pub const fn of_gicv2(gicd_typer: u32) -> Self {
+        Self {
+            security_states: if gicd_typer & GICD_TYPER_SECURITY_EXTN == 0 {
+                1
+            } else {
+                2
+            },
+            by_group0: false,
+            least_pmr: MOST_URGENT,
         }
     }
 

@@ -7,8 +7,8 @@ use arrayvec::ArrayVec;
 use bulkhead_abi::{ABI_VERSION, MAX_CPUS, code};
 use bulkhead_model::addr::{Gpa, Hpa, PAGE_SIZE, Region};
 use bulkhead_model::blob::{
-    CellConfig, Conduit, CpuConfig, Delivery, DeviceConfig, HEARTBEAT_MS, Heartbeat, MAX_DEVICES,
-    MAX_GICRS, MAX_MEMORY, MAX_RAM, MAX_SIZE, MAX_SPIS, MemoryConfig, Name, Placement,
+    CellConfig, Conduit, CpuConfig, Delivery, DeviceConfig, GicV2, HEARTBEAT_MS, Heartbeat,
+    MAX_DEVICES, MAX_GICRS, MAX_MEMORY, MAX_RAM, MAX_SIZE, MAX_SPIS, MemoryConfig, Name, Placement,
     SystemConfig,
 };
 use bulkhead_model::id::{Mpidr, Spi};
@@ -61,13 +61,15 @@ fn systems() -> impl Strategy<Value = SystemConfig> {
     let psci = prop_oneof![Just(Conduit::None), Just(Conduit::Smc), Just(Conduit::Hvc)];
     (
         regions(),
+        proptest::option::of((regions(), regions(), regions())),
         list::<_, MAX_GICRS>(regions()),
         list::<_, MAX_CPUS>(cpus),
         list::<_, MAX_RAM>(regions()),
         psci,
     )
-        .prop_map(|(gicd, gicrs, cpus, ram, psci)| SystemConfig {
+        .prop_map(|(gicd, gicv2, gicrs, cpus, ram, psci)| SystemConfig {
             gicd,
+            gicv2: gicv2.map(|(gicc, gich, gicv)| GicV2 { gicc, gich, gicv }),
             gicrs,
             cpus,
             ram,

@@ -34,6 +34,7 @@ pub fn spi(intid: u16) -> Spi {
 pub fn system() -> SystemConfig {
     SystemConfig {
         gicd: region(GICD, 0x1_0000),
+        gicv2: None,
         gicrs: [region(GICR, 0x8_0000), region(0x40_0000_0000, 0x2_0000)]
             .into_iter()
             .collect(),

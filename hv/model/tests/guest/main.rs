@@ -11,3 +11,4 @@ mod trap;
 mod vgic_distributor;
 mod vgic_listed;
 mod vgic_redistributor;
+mod vgic_v2;
