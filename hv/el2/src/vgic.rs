@@ -197,7 +197,7 @@ pub fn perform(cpu: &PerCpu, gate: &Gate, base: u64, offset: u64, action: Action
             store(base + offset, 4, old & !u64::from(mask) | u64::from(value));
         }
         Action::ReadInterfaces { offset, size, mask } => {
-            let physical = (read(base + offset, size) & u64::from(mask)) as u32;
+            let physical = (read(base + offset, size) & 0xffff_ffff) as u32 & mask;
             return vgicv2::interfaces(cpu.cell()).seen_each(physical).into();
         }
         Action::ReadRoute { spi, part } => {

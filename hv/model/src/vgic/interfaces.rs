@@ -86,7 +86,7 @@ impl Interfaces {
 /// Eight bits to eight bytes.
 const fn spread(mask: u8) -> u64 {
     // A copy of the mask in each byte, of which byte n keeps bit n; then bytes that are not 0 become 0xff.
-    let bits = mask as u64 * 0x0101_0101_0101_0101 & 0x8040_2010_0804_0201;
-    let high = bits + 0x7f7f_7f7f_7f7f_7f7f | bits;
+    let bits = (mask as u64 * 0x0101_0101_0101_0101) & 0x8040_2010_0804_0201;
+    let high = (bits + 0x7f7f_7f7f_7f7f_7f7f) | bits;
     (high >> 7 & 0x0101_0101_0101_0101) * 0xff
 }
