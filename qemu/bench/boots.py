@@ -21,8 +21,8 @@ class Failed(Exception):
 class Boot:
     """One guest: a script of qemu/bench/guest, a folder for its logs."""
 
-    def __init__(self, repo, folder, name):
-        self.repo, self._name = repo, name
+    def __init__(self, repo, folder, name, machine):
+        self.repo, self._name, self._machine = repo, name, machine
         self._folder = os.path.join(folder, name)
         self._int_log = os.path.join(self._folder, "int")
         self.uart1 = os.path.join(self._folder, "uart1.log")
@@ -31,7 +31,8 @@ class Boot:
     def run(self, *options):
         """Runs the script; returns what it printed. What happened until it failed may still be of use."""
         guest = os.path.join(self.repo, "qemu/bench/guest")
-        command = [os.path.join(self.repo, "qemu/run"), "--run-dir", self._folder, "--int-log", self._int_log,
+        command = [os.path.join(self.repo, "qemu/run"), "--machine", self._machine,
+                   "--run-dir", self._folder, "--int-log", self._int_log,
                    "--script", os.path.join(guest, f"{self._name}.sh"), "--timeout", str(ENOUGH_S),
                    "--put", os.path.join(guest, "fork500.sh") + ":/root/fork500.sh", *options]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,

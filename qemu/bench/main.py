@@ -21,14 +21,15 @@ def main(arguments, repo):
     names = [boot.__name__ for boot in boots.ALL]
     parser.add_argument("--only", action="append", choices=names, help="only the figures of this boot; repeatable")
     parser.add_argument("--where", action="store_true", help="show where EL2 spends its instructions, and no figure")
+    parser.add_argument("--machine", default="virt-v3", metavar="NAME", help="a file of qemu/machines (default: %(default)s)")
     options = parser.parse_args(arguments)
 
     if options.where:
-        _, faults = _measure([boots.where], repo)
+        _, faults = _measure([boots.where], repo, options.machine)
         _complain(faults)
         return 1 if faults else 0
     chosen = [boot for boot in boots.ALL if not options.only or boot.__name__ in options.only]
-    values, faults = _measure(chosen, repo)
+    values, faults = _measure(chosen, repo, options.machine)
     if options.json:
         print(json.dumps([{"name": figure.name, "value": values.get(figure.name, (None,))[0], "unit": figure.unit,
                            "reference": figure.jailhouse} for figure in FIGURES], indent=1))
@@ -48,7 +49,7 @@ def _complain(lines):
         print(f"bench: {line}", file=sys.stderr)
 
 
-def _measure(chosen, repo):
+def _measure(chosen, repo, machine):
     """Returns ({name: (value, note)}, what went wrong)."""
     folder = _new_folder(repo)
     values, faults = {}, []
@@ -56,7 +57,7 @@ def _measure(chosen, repo):
         name = measure.__name__
         print(f"bench: {number} of {len(chosen)}: {name}: {measure.__doc__} ", end="", file=sys.stderr, flush=True)
         began = time.monotonic()
-        boot = boots.Boot(repo, folder, name)
+        boot = boots.Boot(repo, folder, name, machine)
         fault = None
         try:
             for figure, value, note in measure(boot):

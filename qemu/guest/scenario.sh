@@ -100,6 +100,15 @@ wait_for() {
     done
 }
 
+# has_fiq_kicks: a kick is an FIQ to EL2, which no guest can mask: a GICv3 with one security state.
+has_fiq_kicks() {
+    [ "$(field security_states)" = 1 ] && ! has_gicv2
+}
+
+has_gicv2() {
+    grep -q ' GICv2 \| GIC-0 ' /proc/interrupts
+}
+
 # state CELL
 state() {
     bulkhead cell show "$1" | sed -n "1s/^$1: \\(.*\\), id .*/\\1/p"

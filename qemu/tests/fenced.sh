@@ -3,9 +3,9 @@
 # and Linux and another cell run on. With two security states there are more ways to that.
 # run: --timeout 240
 # run: --machine versal --timeout 240
+# run: --machine virt-v2 --timeout 240
 # run: --qemu-arg=-machine --qemu-arg=secure=on --timeout 240
 . /usr/lib/scenario.sh
-states=$(field security_states)
 cpus=$(nproc)
 
 # unreachable WORDS: a cell that obeys them takes its CPU with it.
@@ -42,8 +42,11 @@ refuses() {
     grep -qE -- "$wanted" /tmp/refused.out || fail "$*: no '$wanted' in: $(cat /tmp/refused.out)"
 }
 
-if [ "$states" = 1 ]; then
+if has_fiq_kicks; then
     unreachable "active wfi"
+elif has_gicv2; then
+    unreachable "pmr wfi"
+    unreachable "deaf wfi"
 else
     unreachable "deaf wfi"
     # On Versal that was the only CPU for cells.

@@ -30,11 +30,13 @@ system "covers 0x50000000, which is RAM" --set 3=0x50000000
 system "no GICv3 .GICD_PIDR2 is|nothing answers at" --set 3=0x9010000
 system "nothing answers at 0x3f00ffe8" --set 3=0x3f000000
 system "a list has 4294967296 entries" --set 6=0x100000000
-system "a list has 65 entries" --set 9=65
-system "malformed: 0x2 at" --set 11=2
-system "CPU 0x0 .* is listed twice" --set 12=0
-system "no redistributor .* for CPU 0x33" --set 12=0x33
-system "goes beyond" --set 20=0xfffffffffffff000
+system "malformed" --set 6=1
+system "a list has 4294967296 entries" --set 7=0x100000000
+system "a list has 65 entries" --set 10=65
+system "malformed: 0x2 at" --set 12=2
+system "CPU 0x0 .* is listed twice" --set 14=0
+system "no redistributor .* for CPU 0x33" --set 14=0x33
+system "goes beyond" --set 25=0xfffffffffffff000
 bulkhead debug system-blob > /tmp/system.blob
 online 0-3
 bulkhead debug enable-blob /tmp/system.blob --hv-memory 512K --memory 64M

@@ -3,6 +3,8 @@
 # Bulkhead itself gone and come back; all CPUs return.
 # run: --machine virt-v3
 # run: --machine virt-v3 --kernel 6.1
+# run: --machine virt-v2
+# run: --machine virt-v2 --kernel 6.1
 # run: --machine imx8mp
 # run: --machine imx8mp --kernel 6.1
 # run: --machine versal

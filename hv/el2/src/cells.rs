@@ -32,7 +32,7 @@ pub fn create(operation: &Operation, length: u64, caller: Mpidr) -> Result<u64, 
     let claim = &claim(length, caller, &mut delivery);
     let claim = claim.as_ref().map_err(|refused| *refused)?;
     let (id, holding) = (claim.id(), claim.holding());
-    let mut tables = Some(build_stage2(claim, delivery)?);
+    let mut tables = Some(build_stage2(claim)?);
     let entered = take_devices(&holding.devices).and_then(|()| {
         let all = || holding.devices.iter().map(|window| window.hpa);
         commit(claim, delivery, &mut tables).inspect_err(|_| all().for_each(root::give_back))
@@ -161,10 +161,10 @@ fn copy_from_mailbox(to: Hpa, length: usize) {
     unsafe { core::ptr::copy_nonoverlapping(from, to.0 as *mut u8, length) };
 }
 
-fn build_stage2(claim: &Claim, delivery: Delivery) -> Result<Tables, Refused> {
+fn build_stage2(claim: &Claim) -> Result<Tables, Refused> {
     let id = claim.id();
     let interface = match &board().gicv2 {
-        Some(frames) => frames.cells_interface(delivery),
+        Some(frames) => frames.cells_interface(),
         None => ArrayVec::new(),
     };
     let parts = windows(claim.holding(), &interface);

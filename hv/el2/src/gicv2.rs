@@ -7,7 +7,7 @@
 use arrayvec::ArrayVec;
 use bulkhead_abi::code::{self, feature};
 use bulkhead_model::addr::{Gpa, Hpa, PAGE_SIZE, Region};
-use bulkhead_model::blob::{Delivery, GicV2};
+use bulkhead_model::blob::GicV2;
 use bulkhead_model::id::{Mpidr, Spi, SpiSet};
 use bulkhead_model::ledger::Window;
 use bulkhead_model::refused::Refused;
@@ -109,18 +109,13 @@ pub fn check(gicd: u64, regions: GicV2) -> Result<Frames, Refused> {
 
 impl Frames {
     /// What a cell sees as its CPU interface, page by page.
-    pub fn cells_interface(&self, delivery: Delivery) -> ArrayVec<Window, 2> {
+    pub fn cells_interface(&self) -> ArrayVec<Window, 2> {
         let seen = self.regions.gicc.base().0;
-        let pages = match delivery {
-            Delivery::Direct => [Some(Hpa(seen)), Some(self.gicc_second)],
-            // Its second page is emulated.
-            Delivery::Listed => [Some(self.regions.gicv.base()), None],
-        };
-        let places = [seen, seen + PAGE_SIZE];
-        let pages = pages.into_iter().zip(places).filter_map(|(page, place)| {
+        let pages = [(seen, Hpa(seen)), (seen + PAGE_SIZE, self.gicc_second)];
+        let pages = pages.into_iter().filter_map(|(place, page)| {
             Some(Window {
                 gpa: Region::pages(Gpa(place), PAGE_SIZE).ok()?,
-                hpa: Region::pages(page?, PAGE_SIZE).ok()?,
+                hpa: Region::pages(page, PAGE_SIZE).ok()?,
             })
         });
         pages.collect()

@@ -226,11 +226,8 @@ pub fn find_maintenance(cpu: &PerCpu) -> Result<(), Refused> {
         return Ok(());
     }
     if gicv2::is_there() {
-        return Err(Refused::new(
-            code::UNSUPPORTED_GIC,
-            feature::NO_MAINTENANCE,
-            0,
-        ));
+        let refused = Refused::new(code::UNSUPPORTED_GIC, feature::NO_LISTED_DELIVERY, 0);
+        return Err(refused);
     }
     let control = ICH_HCR_EL2.get();
     let before = intid::pending_ppis(cpu, |_| true);

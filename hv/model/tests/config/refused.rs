@@ -76,6 +76,9 @@ fn every_state_and_feature_is_named() {
         feature::NO_SYSTEM_REGISTERS,
         feature::NO_4K_GRANULE,
         feature::NOT_GICV3,
+        feature::NOT_GICV2,
+        feature::NO_MAINTENANCE,
+        feature::NO_LISTED_DELIVERY,
     ] {
         assert!(
             !text(code::UNSUPPORTED_GIC, number, 0).contains("lacks feature"),
