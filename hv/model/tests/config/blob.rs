@@ -282,7 +282,8 @@ fn counts_beyond_the_limits_are_refused() {
         cell_refused(8, u64::MAX),
         Refused::new(code::TOO_MANY, u64::MAX, 32)
     );
-    assert_eq!(system_refused(6, 9), Refused::new(code::TOO_MANY, 9, 8));
+    assert_eq!(system_refused(6, 4), Refused::new(code::TOO_MANY, 4, 3));
+    assert_eq!(system_refused(7, 9), Refused::new(code::TOO_MANY, 9, 8));
 }
 
 #[test]
@@ -299,8 +300,8 @@ fn bad_words_are_refused_by_their_place() {
     );
     assert_eq!(system_refused(5, 3), Refused::new(code::BAD_CONTENT, 40, 3));
     assert_eq!(
-        system_refused(13, 2),
-        Refused::new(code::BAD_CONTENT, 104, 2)
+        system_refused(14, 2),
+        Refused::new(code::BAD_CONTENT, 112, 2)
     );
 }
 
