@@ -21,14 +21,21 @@ const TIOCSSERIAL: Opcode = 0x541f;
 /// The least `baud_base` that the driver of PL011s takes; a line of fixed speed (SBSA) says 0, and does not use it.
 const LEAST_BAUD_BASE: u32 = 9600;
 
-/// `struct serial_struct` of 64-bit Linux (linux/serial.h). We change its type, and a base that would be refused.
+/// `UPIO_MEM` (linux/serial_core.h): the one way to its registers that the driver of Cadence's UARTs takes, though it says another
+/// of its own lines, and uses neither.
+const IO_MEMORY: u8 = 2;
+
+/// `struct serial_struct` of 64-bit Linux (linux/serial.h). We change its type, and what would be refused.
 #[repr(C, align(8))]
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct SerialStruct {
     kind: u32,
     others: [u32; 6],
     baud_base: u32,
-    rest: [u32; 10],
+    close_delay: u16,
+    io_type: u8,
+    reserved: u8,
+    rest: [u32; 9],
 }
 
 /// Sets the type of the line at a device file.
@@ -59,10 +66,20 @@ fn change(file: &Path, kind: u32) -> io::Result<()> {
     unsafe { ioctl(&line, get) }?;
     settings.kind = kind;
     settings.baud_base = settings.baud_base.max(LEAST_BAUD_BASE);
-    // SAFETY: the kernel reads a `serial_struct`, which is the one that it gave us but for the type.
+    match set(&line, settings) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            settings.io_type = IO_MEMORY;
+            set(&line, settings)
+        }
+        done => done,
+    }
+}
+
+fn set(line: &File, mut settings: SerialStruct) -> io::Result<()> {
+    // SAFETY: the kernel reads a `serial_struct`, which is one that it gave us but for what `change` changes.
     let set = unsafe { Updater::<TIOCSSERIAL, SerialStruct>::new(&mut settings) };
-    // SAFETY: as above.
-    Ok(unsafe { ioctl(&line, set) }?)
+    // SAFETY: the updater holds the only reference to the settings until the call returns.
+    Ok(unsafe { ioctl(line, set) }?)
 }
 
 const _: () = assert!(size_of::<SerialStruct>() == 72);
