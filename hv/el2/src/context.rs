@@ -162,7 +162,7 @@ pub fn set_traps_for_root(found: &Found, stage2: Stage2) {
     set_common(stage2);
 }
 
-/// Sets the traps for another cell: besides root's also set/way cache operations and implementation-defined
+/// Sets the traps for another cell: besides root's also set/way cache operations, ID registers and implementation-defined
 /// registers.
 fn set_traps_for_cell(number: usize, delivery: Delivery, stage2: Stage2) {
     let bits = HCR_EL2::VM::SET
@@ -173,6 +173,7 @@ fn set_traps_for_cell(number: usize, delivery: Delivery, stage2: Stage2) {
         + HCR_EL2::TSW::SET
         + HCR_EL2::TACR::SET
         + HCR_EL2::TIDCP::SET
+        + HCR_EL2::TID3::SET
         + HCR_EL2::API::SET
         + HCR_EL2::APK::SET;
     let interrupts = match delivery {

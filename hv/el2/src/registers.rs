@@ -1,9 +1,10 @@
-//! Trapped system registers: SGIs, the CPU interface's common registers, set/way cache operations, the unknown.
+//! Trapped system registers: SGIs, the CPU interface's common registers, set/way cache operations, ID registers, the unknown.
 
 #![forbid(unsafe_code)]
 
 use aarch64_cpu::registers::{ICH_VMCR_EL2, Readable, Writeable};
 use bulkhead_abi::info::exit;
+use bulkhead_model::features::{self, Allowed};
 use bulkhead_model::id::{CellId, Spi};
 use bulkhead_model::trap::{Injection, Sysreg, SysregId};
 
@@ -11,7 +12,7 @@ use crate::board::board;
 use crate::handle::{self, Outcome};
 use crate::percpu::Cpu;
 use crate::sysreg::{IccCtlr, IccDir, IccPmr, IccRpr};
-use crate::{gate, gicv2, info, listed, vgic};
+use crate::{gate, gicv2, info, listed, sysreg, vgic};
 
 const ICC_PMR: SysregId = SysregId::new(3, 0, 4, 6, 0);
 const ICC_DIR: SysregId = SysregId::new(3, 0, 12, 11, 1);
@@ -42,7 +43,7 @@ pub fn access(cpu: &mut Cpu, access: Sysreg) -> Outcome {
     }
     info::count_exit(cpu.shared.id, exit::SYSREG);
     let Some(result) = (if access.is_read {
-        read(access.id)
+        read(cpu, access.id)
     } else {
         write(cpu, access.id, value)
     }) else {
@@ -56,9 +57,16 @@ pub fn access(cpu: &mut Cpu, access: Sysreg) -> Outcome {
 }
 
 /// `None`: UNDEFINED.
-fn read(id: SysregId) -> Option<u64> {
+fn read(cpu: &Cpu, id: SysregId) -> Option<u64> {
     match id {
         ICC_PMR | ICC_RPR | ICC_CTLR if gicv2::is_there() => None,
+        id if features::is_id_register(id) => {
+            let allowed = Allowed {
+                hcrx: cpu.found.hcrx,
+                hfgrtr: cpu.found.fgt[0],
+            };
+            Some(features::told(id, sysreg::id_register(id), allowed))
+        }
         ICC_PMR => Some(match ICH_VMCR_EL2.get() >> VPMR_SHIFT & 0xff {
             masked if masked < least_pmr() => masked,
             _ => IccPmr::get(),

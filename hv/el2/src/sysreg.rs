@@ -5,6 +5,7 @@
 use core::arch::asm;
 
 use aarch64_cpu::registers::{Readable, VTTBR_EL2, Writeable};
+use bulkhead_model::trap::SysregId;
 
 macro_rules! registers {
     ($($(#[$doc:meta])* $name:ident = $encoding:literal ($($access:ident)*),)*) => {
@@ -269,4 +270,40 @@ pub fn invalidate_instructions() {
             options(nostack, preserves_flags)
         )
     };
+}
+
+// A read of each ID register, CRm 1 to 7 and op2 0 to 7, with its return: eight bytes each.
+core::arch::global_asm!(
+    ".section .text.id_registers, \"ax\"",
+    ".global id_registers",
+    "id_registers:",
+    ".irp crm, 1, 2, 3, 4, 5, 6, 7",
+    ".irp op2, 0, 1, 2, 3, 4, 5, 6, 7",
+    "mrs x0, s3_0_c0_c\\crm\\()_\\op2",
+    "ret",
+    ".endr",
+    ".endr",
+    ".previous",
+);
+
+/// Reads the ID register of this name (`model::features::is_id_register`); those that do not exist read as zero (DDI 0487,
+/// "Reserved encodings").
+pub fn id_register(id: SysregId) -> u64 {
+    let index = u64::from(id.get() & 0x3f).saturating_sub(8).min(55);
+    let value: u64;
+    // SAFETY: calls one of the 56 pieces of code above, which reads a register that has no effect into x0.
+    unsafe {
+        asm!(
+            "adrp {at}, id_registers",
+            "add {at}, {at}, :lo12:id_registers",
+            "add {at}, {at}, {index}, lsl #3",
+            "blr {at}",
+            at = out(reg) _,
+            index = in(reg) index,
+            out("x0") value,
+            out("x30") _,
+            options(nomem, nostack, preserves_flags)
+        );
+    }
+    value
 }

@@ -11,6 +11,7 @@ extern crate std;
 pub mod addr;
 pub mod blob;
 pub mod cell;
+pub mod features;
 pub mod heart;
 pub mod id;
 pub mod ledger;

@@ -1,5 +1,6 @@
 //! What guests do to the machine: translation, traps, power calls, interrupt controller.
 
+mod features;
 mod kick;
 mod paging;
 mod paging_property;
