@@ -105,6 +105,9 @@ pub struct Run {
     /// Guest address of a raw binary; the start of the cell's memory when left out
     #[arg(long, value_parser = number)]
     pub address: Option<u64>,
+    /// Initial RAM disk of a Linux; its place is in /chosen of the cell's device tree
+    #[arg(long, value_name = "FILE")]
+    pub initrd: Option<PathBuf>,
     /// Stay until the cell stops or Ctrl-C, then destroy it and undo what was done for it
     #[arg(long)]
     pub rm: bool,
@@ -129,7 +132,7 @@ pub enum Cell {
         /// The cell's file
         file: PathBuf,
     },
-    /// Put software into a cell: an ELF file or a raw binary
+    /// Put software into a cell: an ELF file, a Linux kernel (Image, packed by gzip or not) or a raw binary
     Load {
         /// The cell
         name: String,
@@ -138,6 +141,9 @@ pub enum Cell {
         /// Guest address of a raw binary; the start of the cell's memory when left out
         #[arg(long, value_parser = number)]
         address: Option<u64>,
+        /// Initial RAM disk of a Linux; its place is in /chosen of the cell's device tree
+        #[arg(long, value_name = "FILE")]
+        initrd: Option<PathBuf>,
     },
     /// Let a cell run; one that has run before gets its image anew
     Start {
@@ -151,6 +157,11 @@ pub enum Cell {
     },
     /// Stop a cell if it runs, load its image anew and start it
     Restart {
+        /// The cell
+        name: String,
+    },
+    /// Stay with a cell until it stops; load it anew and start it whenever it wants a restart that needs that
+    Attend {
         /// The cell
         name: String,
     },

@@ -4,6 +4,7 @@
 
 use bulkhead_abi::MAX_CPUS;
 use bulkhead_model::blob::{Delivery, HEARTBEAT_MS, Heartbeat, Name};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{ConfigError, Place};
 use crate::suggest::suggest;
@@ -19,7 +20,7 @@ const MAX_NAMES: usize = 64;
 const RESTARTS: u32 = 3;
 
 /// Properties of the root node.
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 17] = [
     "compatible",
     "model",
     "cpus",
@@ -30,8 +31,11 @@ const KNOWN: [&str; 14] = [
     "interrupts",
     "console",
     "bootargs",
+    "device-tree",
+    "device-tree-address",
     "heartbeat-ms",
     "on-stall",
+    "on-reset",
     "#address-cells",
     "#size-cells",
 ];
@@ -54,6 +58,34 @@ pub struct Memory {
     pub size: u64,
     /// Where it has to come from; `None` is anywhere in the pool.
     pub hpa: Option<u64>,
+}
+
+/// What becomes of a cell that resets itself.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum OnReset {
+    /// It starts at its entry point, its RAM as it is.
+    InPlace,
+    /// It stops, and is started with all of it loaded anew.
+    Reload,
+}
+
+impl OnReset {
+    /// The word of a cell's file for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InPlace => "in-place",
+            Self::Reload => "reload",
+        }
+    }
+}
+
+/// Whether its software gets a device tree.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum GuestTree {
+    /// One is made from the file; it goes there, or to the end of the main memory.
+    Generated(Option<u64>),
+    /// None: x0 is 0, and no memory is kept for one.
+    None,
 }
 
 /// What a cell's file says.
@@ -79,6 +111,10 @@ pub struct CellFile {
     pub bootargs: Option<String>,
     /// How often it promises to beat, and what if it does not.
     pub heartbeat: Heartbeat,
+    /// What if it resets itself; where it is not said, its software decides.
+    pub on_reset: Option<OnReset>,
+    /// The device tree of its software.
+    pub guest_tree: GuestTree,
 }
 
 impl CellFile {
@@ -132,6 +168,7 @@ impl CellFile {
             reader.one_string("bootargs")?,
         );
         let heartbeat = reader.heartbeat()?;
+        let (on_reset, guest_tree) = (reader.on_reset()?, reader.guest_tree()?);
         Ok(Self {
             place: reader.place,
             name,
@@ -143,6 +180,8 @@ impl CellFile {
             console,
             bootargs,
             heartbeat,
+            on_reset,
+            guest_tree,
         })
     }
 }
@@ -269,6 +308,53 @@ impl<'t> Reader<'t> {
             Some(found) => {
                 let reason = format!("'{found}' is neither \"direct\" nor \"listed\"");
                 Err(self.place.wrong("interrupts", reason))
+            }
+        }
+    }
+
+    fn on_reset(&self) -> Result<Option<OnReset>, ConfigError> {
+        match self.one_string("on-reset")?.as_deref() {
+            None => Ok(None),
+            Some("in-place") => Ok(Some(OnReset::InPlace)),
+            Some("reload") => Ok(Some(OnReset::Reload)),
+            Some(found) => {
+                let reason = format!("'{found}' is neither \"in-place\" nor \"reload\"");
+                Err(self.place.wrong("on-reset", reason))
+            }
+        }
+    }
+
+    fn guest_tree(&self) -> Result<GuestTree, ConfigError> {
+        let at = self.tree_address()?;
+        let tree = match self.one_string("device-tree")?.as_deref() {
+            None | Some("generated") => GuestTree::Generated(at),
+            Some("none") if at.is_some() => {
+                let reason = "there is none: device-tree is \"none\"";
+                return Err(self.place.wrong("device-tree-address", reason));
+            }
+            Some("none") => GuestTree::None,
+            Some(found) => {
+                let reason = format!("'{found}' is neither \"generated\" nor \"none\"");
+                return Err(self.place.wrong("device-tree", reason));
+            }
+        };
+        if tree == GuestTree::None && self.value("bootargs").is_some() {
+            let reason = "they are passed on in the device tree, and device-tree is \"none\"";
+            return Err(self.place.wrong("bootargs", reason));
+        }
+        Ok(tree)
+    }
+
+    fn tree_address(&self) -> Result<Option<u64>, ConfigError> {
+        let Some(value) = self.value("device-tree-address") else {
+            return Ok(None);
+        };
+        let words = cells(value).unwrap_or_default();
+        match (words.len(), number(&words)) {
+            (2, Some(at)) => Ok(Some(at)),
+            _ => {
+                let reason = format!("it is <{}>: want an address of two cells", row(&words));
+                Err(self.place.wrong("device-tree-address", reason))
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What each command does, a file each.
 
+pub mod attend;
 pub mod cell;
 pub mod check;
 pub mod create;
@@ -96,11 +97,13 @@ fn run_cell(context: &Context, cell: Cell) -> Result<Report, Error> {
             name,
             image,
             address,
-        } => load::load(context, &name, &image, address),
+            initrd,
+        } => load::load(context, &name, &image, address, initrd.as_deref()),
         Cell::Start { name } => cell::start(context, &name),
         Cell::Stop { name } => cell::stop(&name),
         Cell::Restart { name } => cell::restart(context, &name),
         Cell::Destroy { name } => cell::destroy(context, &name),
+        Cell::Attend { name } => attend::attend(context, &name),
         Cell::List => show::list(),
         Cell::Show { name } => show::show(context, &name),
         Cell::Stats { name } => show::stats(name.as_deref()),

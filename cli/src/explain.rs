@@ -4,7 +4,7 @@ use bulkhead_model::blob::Placement;
 use serde_json::{Value, json};
 
 use crate::board::{Board, GicRegions};
-use crate::cell_file::{CellFile, Cpus};
+use crate::cell_file::{CellFile, Cpus, GuestTree};
 use crate::guest_tree;
 use crate::map::range;
 use crate::report::{Bytes, table};
@@ -62,14 +62,7 @@ pub fn explain(
         ));
     }
     lines.extend(everyone(resolved, board));
-    let tree = resolved.config.memory.first().and_then(guest_tree::address);
-    lines.push(line(
-        "device tree",
-        tree.map_or("no room for one".to_owned(), |gpa| {
-            format!("{gpa:#010x}, {tree_size} bytes")
-        }),
-        "made of all this; its address is in x0 at the start",
-    ));
+    lines.push(tree(cell, resolved, tree_size));
     if let Some(console) = resolved.console {
         lines.push(line(
             "console",
@@ -85,6 +78,21 @@ pub fn explain(
         ));
     }
     lines
+}
+
+fn tree(cell: &CellFile, resolved: &Resolved<'_>, size: usize) -> Line {
+    let GuestTree::Generated(at) = cell.guest_tree else {
+        return line("device tree", "none", "device-tree; x0 is 0 at the start");
+    };
+    let value = match guest_tree::place(resolved.config.ram(), at) {
+        Ok(gpa) => format!("{gpa:#010x}, {size} bytes"),
+        Err(_) => "no room for one".to_owned(),
+    };
+    line(
+        "device tree",
+        value,
+        "made of all this; its address is in x0 at the start",
+    )
 }
 
 fn cpus(cell: &CellFile, resolved: &Resolved<'_>, board: &Board) -> Vec<Line> {

@@ -9,26 +9,71 @@ use dtoolkit::ToPropertyValue;
 use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
 
 use crate::board::{Board, GicRegions};
-use crate::cell_file::CellFile;
+use crate::cell_file::{CellFile, GuestTree};
 use crate::error::ConfigError;
 use crate::resolve::Resolved;
-use crate::tree::Node;
 use crate::tree::interrupts::{GIC_V3, GICS_V2, interrupts};
 use crate::tree::reg::Window;
+use crate::tree::{Malformed, Node, draft};
 use copy::{Copier, interrupt_words};
 
-/// Room for the tree at the end of the cell's first memory region, bytes; also its alignment.
+/// Room for the tree, bytes; also its alignment at the end of the main memory.
 pub const ROOM: u64 = 0x1_0000;
+/// What [`complete`] adds at most, bytes.
+const AT_LOAD: u64 = 256;
 /// Registers of one redistributor: two frames of 64 KiB (Arm IHI 0069, "Redistributor register map").
 const REDISTRIBUTOR_SIZE: u64 = 0x2_0000;
 
-/// Returns where the tree of a cell goes: the last aligned place in its first region. `None` when it has no room.
-pub fn address(memory: &MemoryConfig) -> Option<u64> {
-    let last = memory.gpa.0.checked_add(memory.size)?.checked_sub(ROOM)? / ROOM * ROOM;
-    (last >= memory.gpa.0).then_some(last)
+/// Alignment of a tree, bytes (Linux, Documentation/arch/arm64/booting.rst, "Setup the device tree").
+const ALIGNMENT: u64 = 8;
+
+/// Returns where the tree of a cell goes, of which [`ROOM`] bytes are kept: where it is wanted, else to the last aligned place
+/// of its first region.
+///
+/// # Errors
+/// The cell's memory has no such place. As the rest of a sentence about the property.
+pub fn place(memory: &[MemoryConfig], wanted: Option<u64>) -> Result<u64, String> {
+    let Some(at) = wanted else {
+        let main = memory.first().ok_or("there is none")?;
+        return last(main).ok_or(format!(
+            "the main region of {} bytes has no aligned {} KiB for the cell's own device tree",
+            main.size,
+            ROOM >> 10
+        ));
+    };
+    let holds = |memory: &MemoryConfig| {
+        let offset = at.checked_sub(memory.gpa.0)?;
+        (offset.checked_add(ROOM)? <= memory.size).then_some(())
+    };
+    if at % ALIGNMENT == 0 && memory.iter().any(|memory| holds(memory).is_some()) {
+        return Ok(at);
+    }
+    Err(format!(
+        "{at:#x} is not a multiple of {ALIGNMENT} with {} KiB of the cell's memory behind it",
+        ROOM >> 10
+    ))
 }
 
-/// Writes the tree.
+fn last(main: &MemoryConfig) -> Option<u64> {
+    let last = main.gpa.0.checked_add(main.size)?.checked_sub(ROOM)? / ROOM * ROOM;
+    (last >= main.gpa.0).then_some(last)
+}
+
+/// Checks that a cell's software gets a tree.
+///
+/// # Errors
+/// Its file says that it gets none.
+pub fn is_wanted(cell: &CellFile) -> Result<(), ConfigError> {
+    match cell.guest_tree {
+        GuestTree::Generated(_) => Ok(()),
+        GuestTree::None => Err(cell.place.wrong(
+            "device-tree",
+            "it is \"none\": there is no tree to be written",
+        )),
+    }
+}
+
+/// Writes the tree; it is empty when the cell's software gets none.
 ///
 /// # Errors
 /// The board's tree lacks something that every cell needs, or the cell's own would not fit [`ROOM`].
@@ -37,16 +82,13 @@ pub fn build(
     resolved: &Resolved<'_>,
     board: &Board,
 ) -> Result<Vec<u8>, ConfigError> {
-    if let Some(main) = resolved.config.memory.first()
-        && address(main).is_none()
-    {
-        let reason = format!(
-            "the main region of {} bytes has no aligned {} KiB for the cell's own device tree",
-            main.size,
-            ROOM >> 10
-        );
-        return Err(cell.place.wrong("memory", reason));
-    }
+    let GuestTree::Generated(at) = cell.guest_tree else {
+        return Ok(Vec::new());
+    };
+    place(resolved.config.ram(), at).map_err(|reason| {
+        let property = at.map_or("memory", |_| "device-tree-address");
+        cell.place.wrong(property, reason)
+    })?;
     let mut tree = DeviceTree::new();
     let mut copier = Copier::new(resolved, board);
     let root = &mut tree.root;
@@ -77,14 +119,41 @@ pub fn build(
     let console = copier.add_devices(root);
     root.add_child(chosen(cell, console));
     let blob = tree.to_dtb();
-    if blob.len() as u64 > ROOM {
+    if blob.len() as u64 > ROOM - AT_LOAD {
         let reason = format!(
-            "the cell's own device tree of {} bytes exceeds {ROOM}",
-            blob.len()
+            "the cell's own device tree of {} bytes exceeds {}",
+            blob.len(),
+            ROOM - AT_LOAD
         );
         return Err(cell.place.wrong("devices", reason));
     }
     Ok(blob)
+}
+
+/// Random numbers for one start of a cell's software, bytes.
+pub const SEED_SIZE: usize = 40;
+
+/// Returns a cell's tree with what is only known when it is loaded in `/chosen`: random numbers, and where the initial RAM disk
+/// lies (dt-schema, `schemas/chosen.yaml`: `kaslr-seed`, `rng-seed`, `linux,initrd-start`).
+///
+/// # Errors
+/// What was remembered as the tree is none.
+pub fn complete(
+    tree: &[u8],
+    seed: &[u8; SEED_SIZE],
+    initrd: Option<Window>,
+) -> Result<Vec<u8>, Malformed> {
+    let mut tree = draft(tree)?;
+    if let Some(chosen) = tree.root.child_mut("chosen") {
+        let (kaslr, rng) = seed.split_at(8);
+        set(chosen, "kaslr-seed", kaslr);
+        set(chosen, "rng-seed", rng);
+        if let Some(at) = initrd {
+            set(chosen, "linux,initrd-start", at.base);
+            set(chosen, "linux,initrd-end", at.base.saturating_add(at.size));
+        }
+    }
+    Ok(tree.to_dtb())
 }
 
 fn set(node: &mut DeviceTreeNode, name: &str, value: impl ToPropertyValue) {

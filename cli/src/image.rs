@@ -10,6 +10,7 @@ use object::Endianness;
 use object::elf::{EM_AARCH64, FileHeader64, PT_LOAD};
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
 
+use crate::cell_file::OnReset;
 use crate::error::Error;
 use crate::file;
 use crate::symbols::Symbols;
@@ -33,6 +34,12 @@ pub struct Piece {
 }
 
 impl Piece {
+    /// Returns one that takes no more room than its bytes.
+    pub fn new(gpa: u64, bytes: Vec<u8>) -> Self {
+        let room = bytes.len() as u64;
+        Self { gpa, bytes, room }
+    }
+
     /// Returns it in parts that are soon copied, each with its address: one can be stopped in between.
     pub fn chunks(&self) -> impl Iterator<Item = (u64, &[u8])> {
         let chunks = self.bytes.chunks(CHUNK).enumerate();
@@ -49,6 +56,8 @@ pub struct Image {
     pub entry: u64,
     /// The names of its functions, where the file has them.
     pub symbols: Symbols,
+    /// What if it resets itself, unless the cell's file says otherwise.
+    pub on_reset: OnReset,
 }
 
 /// Reads the image of a cell with this memory; `address` is where a raw binary goes instead of the start of it.
@@ -123,7 +132,8 @@ fn unpack(bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
 fn raw(bytes: &[u8], memory: &[MemoryConfig], address: Option<u64>) -> Result<Image, String> {
     let start = memory.first().map(|memory| memory.gpa.0);
     let start = start.ok_or("the cell has no memory")?;
-    let (offset, room) = kernel(bytes).unwrap_or((None, 0));
+    let kernel = kernel(bytes);
+    let (offset, room) = kernel.unwrap_or((None, 0));
     let place = match offset {
         Some(offset) => start
             .checked_next_multiple_of(KERNEL_ALIGNMENT)
@@ -140,6 +150,11 @@ fn raw(bytes: &[u8], memory: &[MemoryConfig], address: Option<u64>) -> Result<Im
         }],
         entry: gpa,
         symbols: Symbols::default(),
+        // Linux writes over what it starts with: initial values, and code that it needs only once.
+        on_reset: match kernel {
+            Some(_) => OnReset::Reload,
+            None => OnReset::InPlace,
+        },
     })
 }
 
@@ -181,16 +196,13 @@ fn elf(bytes: &[u8], memory: &[MemoryConfig]) -> Result<Image, String> {
             ));
         }
         bytes.resize(usize::try_from(size).unwrap_or(bytes.len()), 0);
-        pieces.push(Piece {
-            gpa,
-            bytes,
-            room: size,
-        });
+        pieces.push(Piece::new(gpa, bytes));
     }
     Ok(Image {
         pieces,
         entry: header.e_entry(endian),
         symbols: Symbols::of(bytes),
+        on_reset: OnReset::InPlace,
     })
 }
 

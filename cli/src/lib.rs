@@ -19,6 +19,7 @@ pub mod health;
 pub mod image;
 pub mod interruption;
 pub mod journal;
+pub mod layout;
 pub mod linux;
 pub mod live;
 pub mod log;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use bulkhead_model::blob::CellConfig;
 use serde::{Deserialize, Serialize};
 
+use crate::cell_file::OnReset;
 use crate::drivers::Binding;
 use crate::error::Error;
 use crate::linux::entries;
@@ -22,6 +23,8 @@ pub struct ImageRecord {
     pub path: PathBuf,
     /// Where a raw binary goes.
     pub address: Option<u64>,
+    /// Absolute path of its initial RAM disk.
+    pub initrd: Option<PathBuf>,
 }
 
 /// A device as the cell's file named it, for messages.
@@ -46,12 +49,16 @@ pub struct Record {
     pub blob: Vec<u8>,
     /// Its own device tree.
     pub guest_tree: Vec<u8>,
+    /// Where that goes, when not to the end of its main memory.
+    pub guest_tree_at: Option<u64>,
     /// Its devices.
     pub devices: Vec<DeviceRecord>,
     /// Drivers of Linux that its devices were taken from.
     pub unbound: Vec<Binding>,
     /// What it runs.
     pub image: Option<ImageRecord>,
+    /// What if it resets itself, where its file says so.
+    pub on_reset: Option<OnReset>,
 }
 
 impl Record {

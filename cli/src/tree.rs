@@ -11,6 +11,7 @@ pub mod reg;
 use std::collections::HashMap;
 
 use dtoolkit::fdt::{Fdt, FdtNode};
+use dtoolkit::model::DeviceTree;
 use dtoolkit::{Node as _, Property as _};
 
 pub use check::Malformed;
@@ -21,6 +22,16 @@ pub struct Tree {
     /// In the order of the file: parents before their children.
     nodes: Vec<Record>,
     by_phandle: HashMap<u32, usize>,
+}
+
+/// Reads a blob as a tree that can be changed and written again.
+///
+/// # Errors
+/// The blob is not a well-formed device tree.
+pub fn draft(blob: &[u8]) -> Result<DeviceTree, Malformed> {
+    Ok(DeviceTree::from_fdt(&Fdt::new_unchecked(check::check(
+        blob,
+    )?)))
 }
 
 #[derive(Debug)]

@@ -113,7 +113,7 @@ def _products(archive, dist, modules, run):
 def _orders(archive, repo, run):
     """Adds the first program and what it is to do."""
     archive.copy(f"{repo}/qemu/guest/init", "/init")
-    for command in ("ask-harness", "qemu-log", "relay", "uart1-wait"):
+    for command in ("ask-harness", "qemu-log", "relay", "uart1-type", "uart1-wait"):
         archive.copy(f"{repo}/qemu/guest/{command}", f"/usr/bin/{command}")
     archive.copy(f"{repo}/qemu/guest/scenario.sh", "/usr/lib/scenario.sh")
     size = os.get_terminal_size() if os.isatty(1) else os.terminal_size((80, 24))

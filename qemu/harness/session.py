@@ -210,6 +210,9 @@ class Session:
                         self._cell_text = ""
                     self._awaited = re.compile(" ".join(pattern)), time.monotonic() + float(seconds)
                     self._match()
+                case ["uart1-type", *typed]:
+                    self._guest.channels["uart1"].sendall(" ".join(typed).encode() + b"\r")
+                    self._answer("ok")
                 case _:
                     self._answer(f"unknown request: {' '.join(words)}")
         except (Ended, ValueError, re.error) as error:

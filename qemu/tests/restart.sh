@@ -29,4 +29,20 @@ for what in $everything; do
     bulkhead cell destroy bad
     online 0-3
 done
+
+echo "a cell that has to be loaded anew stops, and starts when somebody attends it"
+sed 's/bootargs = .*/bootargs = "reset"; on-reset = "reload";/' $cells/bad.dts > /tmp/bad.dts
+create /tmp/bad.dts
+bulkhead cell load bad $inmates/hostile.elf > /dev/null
+bulkhead cell start bad > /dev/null
+wait_for 20 is_state bad stopped
+says 'last end: by SYSTEM_RESET; started anew 0 times' bulkhead cell show bad
+says 'it wants to start anew, with its image loaded anew: bulkhead cell start bad' bulkhead cell show bad
+bulkhead cell attend bad > /tmp/attend.out 2>&1 &
+for round in 1 2 3; do uart1-wait -n 20 "told to .reset" > /dev/null; done
+kill -INT $!
+wait $! || fail "attend: exit code $?: $(cat /tmp/attend.out)"
+grep "cell 'bad' is left alone" /tmp/attend.out || fail "$(cat /tmp/attend.out)"
+[ "$(grep -c 'it resets itself' /tmp/attend.out)" -ge 3 ] || fail "$(cat /tmp/attend.out)"
+bulkhead cell destroy bad
 bulkhead log | grep 'cell 1 restarts' > /dev/null || fail "the log does not tell of restarts"

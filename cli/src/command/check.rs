@@ -14,7 +14,7 @@ use super::enable::hv_size;
 use super::show::delivery_name;
 use super::{Context, names_cell};
 use crate::board::Board;
-use crate::cell_file::CellFile;
+use crate::cell_file::{CellFile, GuestTree, OnReset};
 use crate::error::{ConfigError, Error};
 use crate::guest_tree;
 use crate::report::{Bytes, Report};
@@ -60,6 +60,7 @@ pub fn check(
     for (cell, resolved) in &all {
         let tree = guest_tree::build(cell, resolved, &board)?;
         if let Some(to) = guest_tree_to {
+            guest_tree::is_wanted(cell)?;
             fs::write(to, &tree).map_err(|error| Error::file("write", to, &error))?;
         }
         reports.push(report(cell, resolved, &board, tree.len()));
@@ -210,7 +211,14 @@ fn report(cell: &CellFile, resolved: &Resolved<'_>, board: &Board, tree_size: us
     if resolved.console.is_some() && resolved.console == board.stdout() {
         lines.push("note: the console is the one that the board's tree gives to Linux (/chosen stdout-path)".to_owned());
     }
-    lines.push(format!("the cell's own device tree: {tree_size} bytes"));
+    lines.push(match cell.guest_tree {
+        GuestTree::Generated(_) => format!("the cell's own device tree: {tree_size} bytes"),
+        GuestTree::None => "the cell's own device tree: none".to_owned(),
+    });
+    lines.extend(
+        cell.on_reset
+            .map(|on_reset| format!("on a reset: {}", on_reset.name())),
+    );
     let warnings = resolved.warnings.iter();
     lines.extend(warnings.map(|warning| format!("warning: {warning}")));
     let json = json!({
@@ -220,7 +228,7 @@ fn report(cell: &CellFile, resolved: &Resolved<'_>, board: &Board, tree_size: us
         "memory": cell.memory.iter().map(|m| json!({ "gpa": m.gpa, "size": m.size, "hpa": m.hpa })).collect::<Vec<_>>(),
         "devices": config.devices.iter().map(|d| json!({ "gpa": d.gpa.0, "hpa": d.hpa.0, "size": d.size })).collect::<Vec<_>>(),
         "reserved": reserved.map(|r| json!({ "node": r.node.path(), "base": r.region.base().0, "size": r.region.size() })),
-        "warnings": resolved.warnings,
+        "warnings": resolved.warnings, "tree": tree_size, "on_reset": cell.on_reset.map(OnReset::name),
         "spis": config.spis.iter().map(|spi| spi.intid()).collect::<Vec<_>>(), "delivery": delivery,
     });
     Report::new(lines.join("\n"), json)

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{Context, refusal, with_cell_name};
 use crate::board::{Board, BoardCpu};
-use crate::cell_file::CellFile;
+use crate::cell_file::{CellFile, GuestTree};
 use crate::device::Device;
 use crate::drivers::{Binding, bindings};
 use crate::error::Error;
@@ -172,9 +172,14 @@ fn record(
         file: fs::canonicalize(path).unwrap_or(path.to_owned()),
         blob: Vec::new(),
         guest_tree: guest_tree::build(cell, resolved, board)?,
+        guest_tree_at: match cell.guest_tree {
+            GuestTree::Generated(at) => at,
+            GuestTree::None => None,
+        },
         devices: windows.collect(),
         unbound: Vec::new(),
         image: None,
+        on_reset: cell.on_reset,
     })
 }
 

@@ -53,6 +53,7 @@ pub fn dtb(
     let cell = CellFile::read(&compile::read(path)?, &path.display().to_string())?;
     let board = Board::read(board)?;
     let resolved = resolve(&cell, &board, &spare(&board)?)?;
+    guest_tree::is_wanted(&cell)?;
     let tree = guest_tree::build(&cell, &resolved, &board)?;
     let Some(to) = to else {
         // A reader that has gone is not our failure.

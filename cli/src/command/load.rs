@@ -1,24 +1,29 @@
 //! `cell load`: an image and the cell's device tree into its memory.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::path::Path;
 
+use bulkhead_abi::call::LOADED_ONCE;
 use bulkhead_abi::info::CellInfo;
 use bulkhead_model::addr::Gpa;
 use bulkhead_model::blob::{MemoryConfig, Placement};
 use serde_json::json;
 
 use super::{Context, refusal};
+use crate::cell_file::{GuestTree, OnReset};
 use crate::device::Device;
 use crate::error::Error;
-use crate::guest_tree;
+use crate::file;
+use crate::guest_tree::{self, SEED_SIZE};
 use crate::image::{self, Image, Piece};
+use crate::layout::layout;
 use crate::live::{self, Cell};
 use crate::progress::watch;
 use crate::report::Report;
 use crate::store::{ImageRecord, Record};
 
-/// Loads an image.
+/// Loads an image, and its initial RAM disk if it has one.
 ///
 /// # Errors
 /// The image is not one or does not fit, or the cell runs.
@@ -27,12 +32,18 @@ pub fn load(
     name: &str,
     path: &Path,
     address: Option<u64>,
+    initrd: Option<&Path>,
 ) -> Result<Report, Error> {
     let device = Device::open()?;
     let info = live::read(&device)?;
     let cell = live::cell(&info, name)?;
-    let path = fs::canonicalize(path).map_err(|error| Error::file("read", path, &error))?;
-    let image = ImageRecord { path, address };
+    let absolute =
+        |path: &Path| fs::canonicalize(path).map_err(|error| Error::file("read", path, &error));
+    let image = ImageRecord {
+        path: absolute(path)?,
+        address,
+        initrd: initrd.map(absolute).transpose()?,
+    };
     let record = context.store.get(name);
     let report = put(context, &device, cell, record.as_ref(), &image)?;
     if let Some(record) = record {
@@ -44,7 +55,56 @@ pub fn load(
     Ok(report)
 }
 
-/// Puts an image and the recorded device tree into a cell.
+/// All that goes into a cell's memory.
+struct Contents {
+    image: Image,
+    /// The device tree and the initial RAM disk, where there are.
+    others: Vec<Piece>,
+    tree: Option<u64>,
+}
+
+/// Reads and places an image, the recorded device tree and the initial RAM disk.
+fn contents(
+    memory: &[MemoryConfig],
+    record: Option<&Record>,
+    from: &ImageRecord,
+) -> Result<Contents, Error> {
+    let tree = record.map_or([].as_slice(), |record| record.guest_tree.as_slice());
+    let wanted = match (tree, record) {
+        ([], _) | (_, None) => GuestTree::None,
+        (_, Some(record)) => GuestTree::Generated(record.guest_tree_at),
+    };
+    let image = image::read(&from.path, memory, from.address)?;
+    let initrd = from.initrd.as_deref().map(file::read).transpose()?;
+    let size = initrd.as_ref().map(|initrd| initrd.len() as u64);
+    let layout = layout(memory, &image, wanted, size).map_err(Error::Refused)?;
+    let tree = match layout.tree {
+        None => None,
+        Some(gpa) => {
+            let tree = guest_tree::complete(tree, &seed()?, layout.initrd)
+                .map_err(|malformed| Error::System(format!("the cell's record: {malformed}")))?;
+            Some(Piece::new(gpa, tree))
+        }
+    };
+    let initrd = layout.initrd.zip(initrd);
+    let initrd = initrd.map(|(at, bytes)| Piece::new(at.base, bytes));
+    Ok(Contents {
+        image,
+        others: tree.into_iter().chain(initrd).collect(),
+        tree: layout.tree,
+    })
+}
+
+fn seed() -> Result<[u8; SEED_SIZE], Error> {
+    let path = Path::new("/dev/urandom");
+    let mut seed = [0; SEED_SIZE];
+    File::open(path)
+        .and_then(|mut file| file.read_exact(&mut seed))
+        .map_err(|error| Error::file("read", path, &error))?;
+    Ok(seed)
+}
+
+/// Puts an image and what belongs to it into a cell.
 pub(super) fn put(
     context: &Context,
     device: &Device,
@@ -53,28 +113,30 @@ pub(super) fn put(
     from: &ImageRecord,
 ) -> Result<Report, Error> {
     let memory = memory(cell.info, record);
-    let image = image::read(&from.path, &memory, from.address)?;
-    let tree = record
-        .map(|record| record.guest_tree.as_slice())
-        .unwrap_or_default();
-    let tree_at = place_tree(tree, &memory, &image)?;
+    let Contents {
+        image,
+        others,
+        tree,
+    } = contents(&memory, record, from)?;
     let name = live::text(&cell.info.name);
     let what = format!("cannot load {} into cell '{name}'", from.path.display());
     let id = cell.id as u64;
+    let said = record.and_then(|record| record.on_reset);
+    let on_reset = said.unwrap_or(image.on_reset);
     watch(&format!("loading {name}"), || {
-        let pieces = image.pieces.iter().flat_map(Piece::chunks);
-        for (gpa, bytes) in pieces.chain(tree_at.map(|gpa| (gpa, tree))) {
+        let pieces = image.pieces.iter().chain(&others);
+        for (gpa, bytes) in pieces.flat_map(Piece::chunks) {
             device
                 .load(id, gpa, bytes)?
                 .map_err(|refused| refusal(&what, refused))?;
         }
         device
-            .loaded(id, image.entry, tree_at.unwrap_or(0))?
+            .loaded(id, entry_word(image.entry, on_reset), tree.unwrap_or(0))?
             .map_err(|refused| refusal(&what, refused))
     })?;
     context.store.put_symbols(&name, &image.symbols)?;
     let size: usize = image.pieces.iter().map(|piece| piece.bytes.len()).sum();
-    let tree_text = tree_at.map_or("no device tree".to_owned(), |gpa| {
+    let tree_text = tree.map_or("no device tree".to_owned(), |gpa| {
         format!("device tree at {gpa:#x}")
     });
     let text = format!(
@@ -83,8 +145,19 @@ pub(super) fn put(
     );
     Ok(Report::new(
         text,
-        json!({ "cell": name, "bytes": size, "entry": image.entry, "tree": tree_at }),
+        json!({
+            "cell": name, "bytes": size, "entry": image.entry, "tree": tree,
+            "on_reset": on_reset.name(),
+        }),
     ))
+}
+
+/// The entry point as EL2 wants to hear it.
+const fn entry_word(entry: u64, on_reset: OnReset) -> u64 {
+    match on_reset {
+        OnReset::InPlace => entry,
+        OnReset::Reload => entry | LOADED_ONCE,
+    }
 }
 
 /// The cell's memory as its file has it, or as EL2 shows it when there is no record.
@@ -99,28 +172,4 @@ fn memory(info: &CellInfo, record: Option<&Record>) -> Vec<MemoryConfig> {
             size: info.ram_size,
         }]
     })
-}
-
-/// Finds the place of the tree; the image must leave it free. `None` without a tree.
-fn place_tree(tree: &[u8], memory: &[MemoryConfig], image: &Image) -> Result<Option<u64>, Error> {
-    if tree.is_empty() {
-        return Ok(None);
-    }
-    let at = memory.first().and_then(guest_tree::address);
-    let at = at.ok_or_else(|| {
-        Error::Refused("the cell's first memory region has no room for its device tree".to_owned())
-    })?;
-    let covers = |gpa: u64, size: u64| {
-        gpa < at.saturating_add(tree.len() as u64) && at < gpa.saturating_add(size)
-    };
-    if image
-        .pieces
-        .iter()
-        .any(|piece| covers(piece.gpa, piece.room))
-    {
-        return Err(Error::Refused(format!(
-            "the image covers the place of the cell's device tree at {at:#x}: give it more memory"
-        )));
-    }
-    Ok(Some(at))
 }

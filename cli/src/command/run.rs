@@ -1,19 +1,19 @@
 //! `run`: from a cell's file and an image to a running cell, in one go; what fails in the middle is undone.
 
 use std::process::Command;
-use std::thread::sleep;
-use std::time::Duration;
 
 use bulkhead_abi::info::state;
 use bulkhead_model::addr::{Gpa, Hpa};
 use bulkhead_model::blob::{MemoryConfig, Placement};
 use serde_json::{Value, json};
 
+use super::attend::{self, Ending};
 use super::{Context, cell, create, enable, load, show};
 use crate::args;
 use crate::cell_file::CellFile;
 use crate::device::Device;
 use crate::error::Error;
+use crate::file;
 use crate::image;
 use crate::interruption::Interruption;
 use crate::journal::{Done, Journal};
@@ -21,8 +21,8 @@ use crate::live::{self, state_name};
 use crate::report::Report;
 use crate::tree::compile;
 
-/// How often to look whether the cell still runs.
-const PERIOD: Duration = Duration::from_millis(100);
+/// What one entry of a stage-2 table maps, bytes.
+const BLOCK_SIZE: u64 = 2 << 20;
 
 struct Run<'a> {
     context: &'a Context,
@@ -30,16 +30,6 @@ struct Run<'a> {
     cell: CellFile,
     journal: Journal,
     interruption: Interruption,
-}
-
-/// How a cell that was attended ended.
-enum Ending {
-    /// It stopped or failed.
-    State(u32),
-    /// The user wants it to end.
-    Interrupted,
-    /// Another command destroyed it.
-    Gone,
 }
 
 /// Runs a cell.
@@ -52,6 +42,7 @@ pub fn run(context: &Context, args: &args::Run) -> Result<Report, Error> {
     let cell = CellFile::read(&compile::read(&args.file)?, &file)?;
     // Before anything is done: a wrong path, or a wrong file, is the most likely mistake.
     image::read(&args.image, &memory(&cell), args.address)?;
+    args.initrd.as_deref().map(file::read).transpose()?;
     let mut run = Run {
         journal: Journal::open(&context.store, cell.name.as_str())?,
         context,
@@ -123,6 +114,7 @@ impl Run<'_> {
             self.name(),
             &self.args.image,
             self.args.address,
+            self.args.initrd.as_deref(),
         )?;
         self.step(4, "starting it")?;
         cell::start(self.context, self.name())?;
@@ -192,29 +184,10 @@ impl Run<'_> {
         }
         self.context
             .note(&format!("{name}: running; Ctrl-C ends and destroys it"));
-        let ending = self.wait()?;
+        let ending = attend::wait(self.context, &name, &self.interruption)?;
         let shown = show::show(self.context, &name);
         self.undo()?;
         Ok(report(&name, &ending, shown.ok()))
-    }
-
-    fn wait(&self) -> Result<Ending, Error> {
-        let device = Device::open()?;
-        loop {
-            let info = match live::read(&device) {
-                Ok(info) => info,
-                Err(Error::NotEnabled) => return Ok(Ending::Gone),
-                Err(error) => return Err(error),
-            };
-            match live::cell(&info, self.name()).map(|cell| cell.info.state) {
-                Err(_) => return Ok(Ending::Gone),
-                Ok(state) if [state::STOPPED, state::FAILED, state::FENCED].contains(&state) => {
-                    return Ok(Ending::State(state));
-                }
-                Ok(_) if self.interruption.is_wanted() => return Ok(Ending::Interrupted),
-                Ok(_) => sleep(PERIOD),
-            }
-        }
     }
 
     /// Undoes all that was done, the last first; what cannot be undone stays noted.
@@ -249,12 +222,15 @@ impl Run<'_> {
     }
 }
 
-/// Memory for cells to take from Linux: as much as `enable` takes, or as the cell wants.
+/// Memory for cells to take from Linux: as much as `enable` takes, or as the cell wants, with all of it mapped by blocks: the
+/// pool begins anywhere in one.
 fn pool_for(cell: &CellFile) -> u64 {
     let wanted = cell.memory.iter().filter(|memory| memory.hpa.is_none());
-    let size = wanted.fold(0u64, |sum, memory| sum.saturating_add(memory.size));
-    let whole = size.checked_next_multiple_of(2 << 20).unwrap_or(size);
-    whole.max(enable::DEFAULT_POOL)
+    let sizes = wanted.map(|memory| memory.size.checked_next_multiple_of(BLOCK_SIZE));
+    let size = sizes.fold(BLOCK_SIZE, |sum, size| {
+        sum.saturating_add(size.unwrap_or(u64::MAX / BLOCK_SIZE * BLOCK_SIZE))
+    });
+    size.max(enable::DEFAULT_POOL)
 }
 
 fn modprobe(arguments: &[&str]) -> Result<(), Error> {

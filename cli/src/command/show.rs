@@ -9,6 +9,7 @@ use bulkhead_model::id::Mpidr;
 use serde_json::{Value, json};
 
 use super::Context;
+use super::attend::wants_start;
 use crate::device::Device;
 use crate::error::Error;
 use crate::fault::{Scene, lines as lines_of, sentence, to_json};
@@ -67,6 +68,12 @@ fn life_lines(cell: &CellInfo) -> Vec<String> {
             "  last end: by {}; started anew {} times",
             cause_name(cell.cause),
             cell.restarts
+        ));
+    }
+    if wants_start(cell) {
+        lines.push(format!(
+            "  it wants to start anew, with its image loaded anew: bulkhead cell start {}; `bulkhead cell attend` does it each time",
+            live::text(&cell.name)
         ));
     }
     lines

@@ -2,8 +2,11 @@
 
 use std::io::Write as _;
 
+use bulkhead_cli::cell_file::{GuestTree, OnReset};
 use bulkhead_cli::image::{Image, Piece, parse};
+use bulkhead_cli::layout::{Layout, layout};
 use bulkhead_cli::symbols::Symbols;
+use bulkhead_cli::tree::reg::Window;
 use bulkhead_model::addr::Gpa;
 use bulkhead_model::blob::{MemoryConfig, Placement};
 
@@ -59,6 +62,7 @@ fn a_raw_binary_goes_to_the_start() {
     assert_eq!(
         parse(&[1; 8], &memory(), None),
         Ok(Image {
+            on_reset: OnReset::InPlace,
             pieces,
             entry: RAM,
             symbols: Symbols::default(),
@@ -191,6 +195,65 @@ fn a_kernel_goes_where_linux_wants_it() {
     );
     assert!(parse(&kernel(u64::MAX, 1), &large(), None).is_err());
     assert!(parse(&kernel(0, u64::MAX), &large(), None).is_err());
+}
+
+#[test]
+fn a_kernel_starts_again_only_when_it_is_loaded_anew() {
+    let parse = |bytes: &[u8]| parse(bytes, &large(), None).unwrap();
+    assert_eq!(parse(&kernel(0, 0x1000)).on_reset, OnReset::Reload);
+    assert_eq!(parse(&packed(&kernel(0, 0x1000))).on_reset, OnReset::Reload);
+    assert_eq!(parse(b"raw").on_reset, OnReset::InPlace);
+}
+
+#[test]
+fn the_ram_disk_lies_below_the_tree_and_clear_of_the_kernel() {
+    let kernel = |room| parse(&kernel(0, room), &large(), None).unwrap();
+    let image = kernel(0x20_0000);
+    let place = |initrd| layout(&large(), &image, GuestTree::Generated(None), initrd);
+    let tree = Some(RAM + 0x7f_0000);
+    let none = Layout { tree, initrd: None };
+    assert_eq!(place(None), Ok(none));
+    let at = |base, size| Layout {
+        tree,
+        initrd: Some(Window { base, size }),
+    };
+    assert_eq!(place(Some(1)), Ok(at(RAM + 0x80_0000, 1)));
+    assert_eq!(place(Some(0x1_0001)), Ok(at(RAM + 0x7d_0000, 0x1_0001)));
+    // All that is between the two, and a byte more.
+    let room = 0x3f_0000;
+    assert_eq!(place(Some(room)), Ok(at(RAM + 0x40_0000, room)));
+    assert_eq!(
+        place(Some(room + 1)).unwrap_err(),
+        "the image and what it clears take 2 MiB, the initial RAM disk 4128769 B: both do not fit the cell's main memory of 8 MiB"
+    );
+    assert!(place(Some(u64::MAX)).is_err());
+    let full = kernel(0x5f_1000);
+    assert!(layout(&large(), &full, GuestTree::Generated(None), None).is_err());
+    assert_eq!(
+        layout(&large(), &full, GuestTree::None, None).map(|at| at.tree),
+        Ok(None)
+    );
+    assert_eq!(
+        layout(&large(), &image, GuestTree::None, Some(1)).unwrap_err(),
+        "an initial RAM disk needs the device tree to say where it lies, and this cell gets none"
+    );
+}
+
+#[test]
+fn the_tree_goes_where_it_is_wanted() {
+    let image = parse(&kernel(0, 0x1000), &large(), None).unwrap();
+    let place = |at, initrd| layout(&large(), &image, GuestTree::Generated(Some(at)), initrd);
+    let start = RAM + 0x1000;
+    let layout = place(start, Some(0x1000)).unwrap();
+    assert_eq!(layout.tree, Some(start));
+    assert_eq!(layout.initrd.unwrap().base, RAM + 0x80_0000);
+    // The RAM disk makes way for it.
+    let layout = place(RAM + 0x7f_0008, Some(0x1000)).unwrap();
+    assert_eq!(layout.initrd.unwrap().base, RAM + 0x7e_0000);
+    assert!(place(RAM + 0x20_0000 - 0x8000, None).is_err());
+    for wrong in [start + 4, RAM, RAM + 0x80_0000, u64::MAX - 7] {
+        assert!(place(wrong, None).is_err(), "{wrong:#x}");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use bulkhead_cli::cell_file::OnReset;
 use bulkhead_cli::drivers::{Binding, Way, bindings};
 use bulkhead_cli::linux::Linux;
 use bulkhead_cli::store::{ImageRecord, Record, Store};
@@ -198,6 +199,7 @@ fn record(name: &str) -> Record {
         file: "/cells/rtos.dts".into(),
         blob: vec![1, 2],
         guest_tree: vec![3, 4],
+        guest_tree_at: Some(8),
         devices: Vec::new(),
         unbound: vec![Binding {
             device: "/sys/d".into(),
@@ -207,7 +209,9 @@ fn record(name: &str) -> Record {
         image: Some(ImageRecord {
             path: "/rtos.elf".into(),
             address: None,
+            initrd: Some("/initrd".into()),
         }),
+        on_reset: Some(OnReset::Reload),
     }
 }
 

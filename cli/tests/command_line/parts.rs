@@ -8,7 +8,7 @@ use bulkhead_cli::cell_file::CellFile;
 use bulkhead_cli::guest_tree;
 use bulkhead_cli::resolve::{Resolved, resolve};
 use bulkhead_cli::tree::interrupts::{controller, interrupts, map_to_gic};
-use bulkhead_cli::tree::reg::windows;
+use bulkhead_cli::tree::reg::{Window, windows};
 use bulkhead_cli::tree::{Node, Tree, cells, compile};
 use bulkhead_model::id::Mpidr;
 
@@ -40,6 +40,11 @@ fn windows_and_spis(resolved: &Resolved<'_>) -> (Vec<(u64, u64)>, Vec<u16>) {
 fn own_tree(board: &Board, change: &str) -> Tree {
     let file = file(change);
     let blob = guest_tree::build(&file, &resolved(board, &file), board).unwrap();
+    let initrd = Window {
+        base: 0x4800_0000,
+        size: 5,
+    };
+    let blob = guest_tree::complete(&blob, &[7; guest_tree::SEED_SIZE], Some(initrd)).unwrap();
     let mut dtc = Command::new("dtc")
         .args(["-I", "dtb", "-O", "dts", "-o", "/dev/null"])
         .stdin(Stdio::piped())

@@ -5,7 +5,7 @@ use bulkhead_cli::board::Board;
 use bulkhead_cli::cell_file::CellFile;
 use bulkhead_cli::resolve::{Resolved, resolve};
 use bulkhead_cli::tree::reg::{Window, windows};
-use bulkhead_cli::tree::{Tree, cells, compile};
+use bulkhead_cli::tree::{Tree, cells, compile, number};
 use bulkhead_cli::{guest_tree, tree::interrupts};
 use bulkhead_model::addr::{Gpa, Hpa};
 use bulkhead_model::blob::{CellConfig, Conduit, MAX_SIZE, Placement, SystemConfig};
@@ -273,13 +273,49 @@ fn the_cells_own_tree_points_to_nothing_outside() {
 #[test]
 fn the_tree_goes_to_the_end_of_memory() {
     let virt = read("virt");
-    let at = |memory: &str| guest_tree::address(&resolved(&virt, memory).config.memory[0]);
+    let at = |memory: &str| guest_tree::place(&resolved(&virt, memory).config.memory, None).ok();
     assert_eq!(at("memory = <0x0 0x01000000>"), Some(0x40ff_0000));
     assert_eq!(
         at("memory = <0x0 0x40000000 0x0 0x19000>"),
         Some(0x4000_0000)
     );
     assert_eq!(at("memory = <0x0 0x8000>"), None);
+}
+
+#[test]
+fn a_cell_that_wants_no_tree_gets_none() {
+    let virt = read("virt");
+    let change = "device-tree = \"none\"; memory = <0x0 0x1000>";
+    let built = guest_tree::build(&file(change), &resolved(&virt, change), &virt).unwrap();
+    assert!(built.is_empty());
+    assert!(guest_tree::is_wanted(&file(change)).is_err());
+}
+
+#[test]
+fn the_tree_is_completed_when_it_is_loaded() {
+    let virt = read("virt");
+    let change = "bootargs = \"quiet\"";
+    let before = guest_tree::build(&file(change), &resolved(&virt, change), &virt).unwrap();
+    let at = window(0x4050_0000, 0x1234);
+    let seed: [u8; guest_tree::SEED_SIZE] = std::array::from_fn(|n| u8::try_from(n).unwrap());
+    let after = guest_tree::complete(&before, &seed, Some(at)).unwrap();
+    assert!((after.len() - before.len()) <= 256);
+    let blob = before;
+    let (before, after) = (Tree::parse(&blob).unwrap(), Tree::parse(&after).unwrap());
+    let chosen = after.find("/chosen").unwrap();
+    let place = |name: &str| number(&cells(chosen.property(name).unwrap()).unwrap());
+    assert_eq!(place("linux,initrd-start"), Some(0x4050_0000));
+    assert_eq!(place("linux,initrd-end"), Some(0x4050_1234));
+    assert_eq!(chosen.str("bootargs"), Some("quiet"));
+    let (was, is) = (before.nodes(), after.nodes());
+    assert!(was.zip(is).all(|(was, is)| was.path() == is.path()));
+    assert_eq!(before.nodes().count(), after.nodes().count());
+    assert_eq!(chosen.property("kaslr-seed"), Some(&seed[..8]));
+    assert_eq!(chosen.property("rng-seed"), Some(&seed[8..]));
+    assert!(guest_tree::complete(b"", &seed, None).is_err());
+    let without = Tree::parse(&guest_tree::complete(&blob, &seed, None).unwrap()).unwrap();
+    let chosen = without.find("/chosen").unwrap();
+    assert_eq!(chosen.property("linux,initrd-start"), None);
 }
 
 #[test]

@@ -21,8 +21,11 @@ pub const LEAVE: u32 = vendor64(0x4203);
 pub const CELL_CREATE: u32 = vendor64(0x4204);
 /// Root: x1 = cell, x2 = guest physical address, x3 = length: copies the mailbox into the cell's RAM.
 pub const CELL_LOAD: u32 = vendor64(0x4205);
-/// Root: x1 = cell, x2 = entry point, x3 = value of x0 there: loading is complete.
+/// Root: x1 = cell, x2 = entry point, perhaps with [`LOADED_ONCE`], x3 = value of x0 there: loading is complete.
 pub const CELL_LOADED: u32 = vendor64(0x4206);
+/// Bit of x2 of [`CELL_LOADED`], entry points being multiples of four: the image cannot start again with its RAM as it is. A
+/// reset stops the cell; root loads anew and starts it.
+pub const LOADED_ONCE: u64 = 1;
 /// Root: x1 = cell. Returns after how many milliseconds to call [`CELL_WATCH`]; 0: not at all.
 pub const CELL_START: u32 = vendor64(0x4207);
 /// Root: x1 = cell. May answer `PENDING`: call again.

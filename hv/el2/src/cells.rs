@@ -8,7 +8,7 @@ use bulkhead_abi::enter::MAILBOX_SIZE;
 use bulkhead_abi::{MAX_CPUS, PAGE_SIZE, code};
 use bulkhead_model::addr::{Gpa, Hpa, Region};
 use bulkhead_model::blob::{self, CellConfig, Delivery};
-use bulkhead_model::cell::{Request as Event, State, next};
+use bulkhead_model::cell::{Request as Event, State, entry_and_reset, next};
 use bulkhead_model::heart::Heart;
 use bulkhead_model::id::{CellId, Mpidr};
 use bulkhead_model::ledger::{Claim, Holding, Window};
@@ -325,7 +325,7 @@ fn begin_load(id: u64, gpa: u64, length: u64) -> Result<Hpa, Refused> {
 /// `WRONG_STATE`, `ENTRY_OUTSIDE`.
 pub fn loaded(system: &mut System, id: CellId, entry: u64, argument: u64) -> Result<(), Refused> {
     next(system.cells[id.index()].state, Event::Loaded)?;
-    if !is_entry(system, id, entry) {
+    if !is_entry(system, id, entry_and_reset(entry).0) {
         return Err(Refused::new(code::ENTRY_OUTSIDE, entry, 0));
     }
     system.advance(id, Event::Loaded)?;
@@ -371,7 +371,7 @@ pub fn start_first(system: &mut System, id: CellId) -> Result<(), Refused> {
     gic::hand_over(system.ledger.spis_of(id), first.mpidr);
     heart::start(system, id);
     let slot = &mut system.cells[id.index()];
-    let (entry, argument) = (slot.entry, slot.argument);
+    let (entry, argument) = (entry_and_reset(slot.entry).0, slot.argument);
     slot.root_stops = false;
     crate::info::set_fault(id, crate::info::NO_FAULT);
     power::turn_on(first, entry, argument).inspect_err(|_| system.cells[id.index()].state = before)

@@ -8,7 +8,7 @@ use bulkhead_abi::comm::{self, Comm};
 use bulkhead_abi::info::{Health, cause};
 use bulkhead_abi::{MAX_CELLS, code};
 use bulkhead_model::blob::Heartbeat;
-use bulkhead_model::cell::{Request as Event, State};
+use bulkhead_model::cell::{State, entry_and_reset};
 use bulkhead_model::heart::{Verdict, interval_ms};
 use bulkhead_model::id::CellId;
 use bulkhead_model::refused::Refused;
@@ -92,7 +92,8 @@ fn look(system: &mut System, id: CellId, page: u64, promise: Heartbeat) {
     }
     if verdict == Verdict::Restart {
         // Refused in no state that we are in: it runs, and we hold the lock.
-        let _ = stop::begin_stop(system, id, Event::Reset, cause::STALL);
+        let (_, event) = entry_and_reset(system.cells[id.index()].entry);
+        let _ = stop::begin_stop(system, id, event, cause::STALL);
     }
 }
 

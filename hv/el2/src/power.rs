@@ -3,7 +3,7 @@
 use bulkhead_abi::code;
 use bulkhead_abi::info::{cause, cpu_state};
 use bulkhead_model::addr::Hpa;
-use bulkhead_model::cell::{Request as Event, State};
+use bulkhead_model::cell::{Request as Event, State, entry_and_reset};
 use bulkhead_model::id::{CellId, Mpidr};
 use bulkhead_model::ledger::Owner;
 use bulkhead_model::psci::{self, Call, CpuPower, Decision, Target, View};
@@ -144,7 +144,10 @@ pub fn serve(cpu: &Cpu, call: Call) -> Outcome {
         // A pending interrupt of the cell ends this at once; none needs an exit.
         Decision::Standby => Outcome::Standby,
         Decision::SystemOff => end(&mut system, caller, Event::Stop, cause::SYSTEM_OFF),
-        Decision::SystemReset => end(&mut system, caller, Event::Reset, cause::SYSTEM_RESET),
+        Decision::SystemReset => {
+            let (_, event) = entry_and_reset(system.cells[caller.index()].entry);
+            end(&mut system, caller, event, cause::SYSTEM_RESET)
+        }
         Decision::Forward => Outcome::Forward,
     }
 }

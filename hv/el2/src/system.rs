@@ -37,7 +37,7 @@ pub struct Cell {
     pub tables: Option<Tables>,
     /// How it gets its interrupts.
     pub delivery: Delivery,
-    /// First instruction.
+    /// First instruction, and what becomes of it when it resets itself: see `entry_and_reset`.
     pub entry: u64,
     /// x0 there.
     pub argument: u64,

@@ -3,8 +3,8 @@
 //! One rule: a cell runs only what was loaded whole, into memory that was zeroed for it; and nothing touches its memory
 //! before all its CPUs are parked.
 
-use bulkhead_abi::code;
 use bulkhead_abi::info::state;
+use bulkhead_abi::{call, code};
 
 use crate::refused::Refused;
 
@@ -126,6 +126,17 @@ impl Request {
         Self::Scrubbed,
         Self::Silent,
     ];
+}
+
+/// Splits what root says of a loaded image into its entry point and what becomes of the cell when it resets itself: an image
+/// that cannot start again with its RAM as it is ([`call::LOADED_ONCE`]) stops.
+#[must_use]
+pub const fn entry_and_reset(word: u64) -> (u64, Request) {
+    let reset = match word & call::LOADED_ONCE {
+        0 => Request::Reset,
+        _ => Request::Stop,
+    };
+    (word & !call::LOADED_ONCE, reset)
 }
 
 /// Returns the state that follows.

@@ -1,5 +1,6 @@
 //! A cell's life: every request in every state, and what no sequence of requests can reach.
 
+use bulkhead_abi::call::LOADED_ONCE;
 use bulkhead_abi::code;
 use bulkhead_abi::info::state::NAMES;
 use bulkhead_model::cell::Request::{
@@ -9,7 +10,7 @@ use bulkhead_model::cell::State::{
     Created, Creating, Destroying, Failed, Failing, Fenced, Free, Loading, Restarting, Running,
     Stopped, Stopping,
 };
-use bulkhead_model::cell::{Request, State, next};
+use bulkhead_model::cell::{Request, State, entry_and_reset, next};
 use bulkhead_model::refused::Refused;
 
 const STATES: [State; 13] = [
@@ -105,6 +106,15 @@ fn every_request_in_every_state_has_its_answer() {
             assert_eq!(next(state, request), wanted, "{state:?} {request:?}");
         }
     }
+}
+
+#[test]
+fn an_image_that_cannot_start_again_stops_on_a_reset() {
+    assert_eq!(entry_and_reset(0x4000_0000), (0x4000_0000, Reset));
+    let once = 0x4000_0000 | LOADED_ONCE;
+    assert_eq!(entry_and_reset(once), (0x4000_0000, Stop));
+    // What is no multiple of four stays none.
+    assert_eq!(entry_and_reset(0x4000_0003), (0x4000_0002, Stop));
 }
 
 #[test]
