@@ -77,7 +77,7 @@ bool bulkhead_join_all(struct bulkhead_answer *answer,
 		       struct resource *shared, enum bulkhead_left *left);
 enum bulkhead_left bulkhead_leave_all(struct bulkhead_answer *answer);
 
-/* system.c: all of it under main.c's lock, but for read and status */
+/* system.c: all of it under main.c's lock, but for read, write and status */
 int bulkhead_system_enable(struct bulkhead_enable *request);
 void bulkhead_system_disable(struct bulkhead_answer *answer);
 void bulkhead_system_shut_down(void);
@@ -89,6 +89,8 @@ bool bulkhead_system_stuck(void);
 void *bulkhead_mailbox(void);
 void bulkhead_system_status(struct bulkhead_status *status);
 ssize_t bulkhead_system_read(char __user *to, size_t count, loff_t *offset);
+ssize_t bulkhead_system_write(const char __user *from, size_t count,
+			      loff_t *offset);
 
 /* cells.c: under main.c's lock */
 int bulkhead_cell_create(struct bulkhead_cell_create *request);

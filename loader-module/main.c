@@ -38,6 +38,12 @@ static ssize_t device_read(struct file *file, char __user *to, size_t count,
 	return bulkhead_system_read(to, count, offset);
 }
 
+static ssize_t device_write(struct file *file, const char __user *from,
+			    size_t count, loff_t *offset)
+{
+	return bulkhead_system_write(from, count, offset);
+}
+
 static long device_status(void __user *to)
 {
 	struct bulkhead_status status;
@@ -110,6 +116,7 @@ static const struct file_operations device_operations = {
 	.owner = THIS_MODULE,
 	.open = device_open,
 	.read = device_read,
+	.write = device_write,
 	.unlocked_ioctl = device_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 	.llseek = default_llseek,

@@ -28,7 +28,7 @@ static bool closed;	/* before a suspend, for ever before a reboot */
 
 /* What readers see: they do not take main.c's lock, which is held long. */
 static DECLARE_RWSEM(shared_lock);
-static const void *shared_area;
+static void *shared_area;
 static size_t shared_size;
 
 bool bulkhead_system_enabled(void)
@@ -70,6 +70,7 @@ static void unpublish(void)
 	up_write(&shared_lock);
 }
 
+/* What is read: the read-only area, and the cells' consoles right behind it. */
 ssize_t bulkhead_system_read(char __user *to, size_t count, loff_t *offset)
 {
 	ssize_t done = -ENODEV;
@@ -77,7 +78,28 @@ ssize_t bulkhead_system_read(char __user *to, size_t count, loff_t *offset)
 	down_read(&shared_lock);
 	if (shared_area)
 		done = simple_read_from_buffer(to, count, offset, shared_area,
-					       shared_size);
+					       shared_size + BULKHEAD_CONSOLE_AREA_SIZE);
+	up_read(&shared_lock);
+	return done;
+}
+
+/* The consoles only. EL2 has them mapped for Linux as long as it is there. */
+ssize_t bulkhead_system_write(const char __user *from, size_t count,
+			      loff_t *offset)
+{
+	ssize_t done = -ENODEV;
+	loff_t at;
+
+	down_read(&shared_lock);
+	if (shared_area && *offset < shared_size) {
+		done = -EPERM;
+	} else if (shared_area) {
+		at = *offset - shared_size;
+		done = simple_write_to_buffer(shared_area + shared_size,
+					      BULKHEAD_CONSOLE_AREA_SIZE, &at,
+					      from, count);
+		*offset = at + shared_size;
+	}
 	up_read(&shared_lock);
 	return done;
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bulkhead_cli::board::Board;
-use bulkhead_cli::cell_file::{CellFile, Cpus};
+use bulkhead_cli::cell_file::{CellFile, Console, Cpus};
 use bulkhead_cli::command::check::empty_ledger;
 use bulkhead_cli::guest_tree;
 use bulkhead_cli::resolve::{blame, resolve};
@@ -60,7 +60,7 @@ impl Subjects {
         cell.devices = (0..random.below(4))
             .map(|_| paths[random.below(paths.len())].clone())
             .collect();
-        cell.console = cell.devices.first().cloned();
+        cell.console = cell.devices.first().cloned().map(Console::Device);
         cell
     }
 }

@@ -38,6 +38,8 @@ pub enum Command {
     /// Make and watch cells, step by step
     #[command(subcommand)]
     Cell(Cell),
+    /// Attach to the console of a cell that prints into memory: what it printed before, then what it prints
+    Console(Console),
     /// Show the hypervisor's log
     Log(Log),
     /// Watch cells, CPUs and exits as they happen, which costs no exit
@@ -182,6 +184,23 @@ pub enum Cell {
         /// Only this cell
         name: Option<String>,
     },
+}
+
+/// Arguments of `console`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "On a terminal what is typed goes to the cell, Ctrl-C too; Ctrl-] ends. Without a terminal the cell gets \
+    standard input, and Ctrl-C ends. It goes on when the cell stops or starts anew, and ends when the cell is destroyed."
+)]
+pub struct Console {
+    /// The cell
+    pub name: String,
+    /// Only show what it prints; Ctrl-C ends
+    #[arg(long)]
+    pub no_input: bool,
+    /// Show what it has printed so far, and end
+    #[arg(long, conflicts_with = "no_input")]
+    pub once: bool,
 }
 
 /// Arguments of `log`.

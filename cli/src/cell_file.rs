@@ -88,6 +88,15 @@ pub enum GuestTree {
     None,
 }
 
+/// Where a cell's software prints.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Console {
+    /// On the device at this path or alias.
+    Device(String),
+    /// In memory that it shares with root.
+    Ring,
+}
+
 /// What a cell's file says.
 #[derive(Clone, Debug)]
 pub struct CellFile {
@@ -105,8 +114,8 @@ pub struct CellFile {
     pub allow_dma: Vec<String>,
     /// How it gets its interrupts.
     pub delivery: Delivery,
-    /// Path or alias of the device that it prints on.
-    pub console: Option<String>,
+    /// Where it prints.
+    pub console: Option<Console>,
     /// Passed on to its software.
     pub bootargs: Option<String>,
     /// How often it promises to beat, and what if it does not.
@@ -163,10 +172,7 @@ impl CellFile {
         let (cpus, memory) = (reader.cpus()?, reader.memory()?);
         let (devices, allow_dma) = (reader.names("devices")?, reader.names("allow-dma")?);
         let delivery = reader.delivery()?;
-        let (console, bootargs) = (
-            reader.one_string("console")?,
-            reader.one_string("bootargs")?,
-        );
+        let (console, bootargs) = (reader.console()?, reader.one_string("bootargs")?);
         let heartbeat = reader.heartbeat()?;
         let (on_reset, guest_tree) = (reader.on_reset()?, reader.guest_tree()?);
         Ok(Self {
@@ -357,6 +363,14 @@ impl<'t> Reader<'t> {
                 Err(self.place.wrong("device-tree-address", reason))
             }
         }
+    }
+
+    fn console(&self) -> Result<Option<Console>, ConfigError> {
+        let name = self.one_string("console")?;
+        Ok(name.map(|name| match name.as_str() {
+            "ring" => Console::Ring,
+            _ => Console::Device(name),
+        }))
     }
 
     fn heartbeat(&self) -> Result<Heartbeat, ConfigError> {

@@ -3,6 +3,7 @@
 pub mod attend;
 pub mod cell;
 pub mod check;
+pub mod console;
 pub mod create;
 pub mod debug;
 pub mod doctor;
@@ -64,6 +65,7 @@ pub fn run(cli: Cli) -> Result<Report, Error> {
         Command::Doctor(args) => doctor::doctor(&context, args.board.as_deref()),
         Command::Run(args) => run::run(&context, &args),
         Command::Cell(cell) => run_cell(&context, cell),
+        Command::Console(args) => console::console(&context, &args),
         Command::Log(args) => log::log(&context, &args),
         Command::Top(args) => top::top(&context, &args),
         Command::Map { svg } => map::map(&context, svg.as_deref()),

@@ -188,12 +188,17 @@ impl Device {
     /// # Errors
     /// Bulkhead is not enabled.
     pub fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), Error> {
-        self.0
-            .read_exact_at(bytes, offset)
-            .map_err(|error| match error.raw_os_error() {
-                Some(errno) if errno == Errno::NODEV.raw_os_error() => Error::NotEnabled,
-                _ => Error::file("read", Path::new(PATH), &error),
-            })
+        let done = self.0.read_exact_at(bytes, offset);
+        done.map_err(|error| failed("read", &error))
+    }
+
+    /// Writes to the cells' consoles, behind the shared area.
+    ///
+    /// # Errors
+    /// Bulkhead is not enabled.
+    pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        let done = self.0.write_all_at(bytes, offset);
+        done.map_err(|error| failed("write", &error))
     }
 
     /// Reads the head of the shared area, as it is at this moment; EL2 may be writing it.
@@ -225,6 +230,13 @@ fn span(bytes: &[u8]) -> (u64, u64) {
         bytes.as_ptr().expose_provenance() as u64,
         bytes.len() as u64,
     )
+}
+
+fn failed(action: &str, error: &io::Error) -> Error {
+    match error.raw_os_error() {
+        Some(errno) if errno == Errno::NODEV.raw_os_error() => Error::NotEnabled,
+        _ => Error::file(action, Path::new(PATH), error),
+    }
 }
 
 /// Splits an answer into the good and the refused.

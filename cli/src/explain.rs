@@ -70,6 +70,13 @@ pub fn explain(
             "console; /chosen stdout-path of its tree",
         ));
     }
+    if let Some(gpa) = resolved.config.console {
+        lines.push(line(
+            "console",
+            range(gpa.0, bulkhead_abi::console::SIZE),
+            "console = \"ring\": shared with root; /chosen stdout-path of its tree",
+        ));
+    }
     if let Some(arguments) = &cell.bootargs {
         lines.push(line(
             "arguments",

@@ -3,7 +3,7 @@
 
 mod copy;
 
-use bulkhead_model::addr::PAGE_SIZE;
+use bulkhead_model::addr::{Gpa, PAGE_SIZE};
 use bulkhead_model::blob::MemoryConfig;
 use dtoolkit::ToPropertyValue;
 use dtoolkit::model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty};
@@ -116,7 +116,10 @@ pub fn build(
     if let Some(timer) = timer(board) {
         root.add_child(timer);
     }
-    let console = copier.add_devices(root);
+    let mut console = copier.add_devices(root);
+    if let Some(gpa) = resolved.config.console {
+        console = Some(format!("/{}", add_ring_console(root, gpa)));
+    }
     root.add_child(chosen(cell, console));
     let blob = tree.to_dtb();
     if blob.len() as u64 > ROOM - AT_LOAD {
@@ -241,6 +244,20 @@ fn comm(resolved: &Resolved<'_>) -> Option<DeviceTreeNode> {
     set(&mut node, "reg", reg(&[page]));
     set(&mut node, "heartbeat-ms", promise.period_ms);
     Some(node)
+}
+
+/// Adds the memory that it prints into ([`bulkhead_abi::console`]); returns its node's name.
+fn add_ring_console(root: &mut DeviceTreeNode, gpa: Gpa) -> String {
+    let name = format!("console@{:x}", gpa.0);
+    let mut node = DeviceTreeNode::new_unchecked(name.clone());
+    let window = Window {
+        base: gpa.0,
+        size: bulkhead_abi::console::SIZE,
+    };
+    set(&mut node, "compatible", "bulkhead,console");
+    set(&mut node, "reg", reg(&[window]));
+    root.add_child(node);
+    name
 }
 
 fn psci() -> DeviceTreeNode {

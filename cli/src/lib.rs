@@ -7,6 +7,7 @@ pub mod args;
 pub mod board;
 pub mod cell_file;
 pub mod command;
+pub mod console;
 pub mod device;
 pub mod drivers;
 pub mod error;

@@ -174,5 +174,6 @@ fn bare(name: &str, info: &Info, cell: Cell<'_>) -> Option<CellConfig> {
         spis: arrayvec::ArrayVec::new(),
         delivery: Delivery::default(),
         heartbeat: Heartbeat::NONE,
+        console: None,
     })
 }

@@ -8,6 +8,7 @@ mod devices;
 mod warnings;
 
 use arrayvec::ArrayVec;
+use bulkhead_abi::console;
 use bulkhead_model::addr::{Gpa, Hpa, PAGE_SIZE};
 use bulkhead_model::blob::{
     CellConfig, Delivery, DeviceConfig, MAX_DEVICES, MemoryConfig, Placement,
@@ -16,7 +17,7 @@ use bulkhead_model::id::{Mpidr, Spi};
 
 use crate::args;
 use crate::board::{Board, GicRegions, push};
-use crate::cell_file::{CellFile, Cpus};
+use crate::cell_file::{CellFile, Console, Cpus};
 use crate::error::ConfigError;
 use crate::suggest::suggest;
 use crate::tree::interrupts::Interrupt;
@@ -33,7 +34,7 @@ pub struct Resolved<'t> {
     pub config: CellConfig,
     /// Its devices.
     pub devices: Vec<Device<'t>>,
-    /// The one that it prints on.
+    /// The one that it prints on; none also with a ring.
     pub console: Option<Node<'t>>,
     /// What the user should know of it.
     pub warnings: Vec<String>,
@@ -64,6 +65,7 @@ pub fn resolve<'t>(
         spis: ArrayVec::new(),
         delivery: cell.delivery,
         heartbeat: cell.heartbeat,
+        console: None,
     };
     for memory in &cell.memory {
         let placement = memory
@@ -88,24 +90,33 @@ pub fn resolve<'t>(
     warnings.extend(warnings::warnings(cell, &devices, &allowed));
     warnings.extend(warnings::kinds(&board.cpus()?, &config.cpus));
     if cell.heartbeat.is_wanted() {
-        let page = comm_page(cell, &config, board)?;
+        let page = MemoryConfig {
+            gpa: free_place(cell, &config, board, "heartbeat-ms", PAGE_SIZE)?,
+            placement: Placement::Pool,
+            size: PAGE_SIZE,
+        };
         push(&mut config.memory, page, &cell.place, "heartbeat-ms")?;
+    }
+    if cell.console == Some(Console::Ring) {
+        let gpa = free_place(cell, &config, board, "console", console::SIZE)?;
+        config.console = Some(gpa);
     }
     Ok(Resolved {
         config,
-        console: console(cell, board, &devices)?,
+        console: console_device(cell, board, &devices)?,
         devices,
         warnings,
     })
 }
 
-/// The comm page: from anywhere in the pool, and where the cell sees nothing else: behind its main memory, or behind what
-/// is there.
-fn comm_page(
+/// Finds a place of so many bytes where the cell sees nothing else: behind its main memory, or behind what is there.
+fn free_place(
     cell: &CellFile,
     config: &CellConfig,
     board: &Board,
-) -> Result<MemoryConfig, ConfigError> {
+    property: &str,
+    size: u64,
+) -> Result<Gpa, ConfigError> {
     let gic = windows(board.gic()?).unwrap_or_default();
     let memory = config.memory.iter().map(|m| (m.gpa.0, m.size));
     let devices = config.devices.iter().map(|d| (d.gpa.0, d.size));
@@ -118,23 +129,17 @@ fn comm_page(
         let end = window.base.checked_add(window.size)?;
         end.checked_next_multiple_of(PAGE_SIZE)
     };
-    let mut page = taken.first().and_then(behind);
-    let base = loop {
-        let base = page.ok_or_else(|| {
+    let mut place = taken.first().and_then(behind);
+    loop {
+        let base = place.ok_or_else(|| {
             cell.place
-                .wrong("heartbeat-ms", "no guest address is left for its page")
+                .wrong(property, "no guest address is left for what it needs")
         })?;
-        let size = PAGE_SIZE;
         match taken.iter().find(|w| w.overlaps(&Window { base, size })) {
-            None => break base,
-            Some(other) => page = behind(other),
+            None => return Ok(Gpa(base)),
+            Some(other) => place = behind(other),
         }
-    };
-    Ok(MemoryConfig {
-        gpa: Gpa(base),
-        placement: Placement::Pool,
-        size: PAGE_SIZE,
-    })
+    }
 }
 
 /// Finds what a reference names on the board.
@@ -354,12 +359,12 @@ fn allowed<'t>(
     cell.allow_dma.iter().map(allow).collect()
 }
 
-fn console<'t>(
+fn console_device<'t>(
     cell: &CellFile,
     board: &'t Board,
     devices: &[Device<'t>],
 ) -> Result<Option<Node<'t>>, ConfigError> {
-    let Some(name) = &cell.console else {
+    let Some(Console::Device(name)) = &cell.console else {
         return Ok(None);
     };
     let node = find(cell, board, "console", name)?;
@@ -368,6 +373,6 @@ fn console<'t>(
     }
     Err(cell.place.wrong(
         "console",
-        format!("'{name}' is not one of the cell's devices; list it in 'devices'"),
+        format!("'{name}' is not one of the cell's devices; list it in 'devices', or say \"ring\""),
     ))
 }

@@ -13,6 +13,9 @@
 #define BULKHEAD_ABI_VERSION 1
 #define BULKHEAD_MAX_CELLS 8
 
+/* src/console.rs */
+#define BULKHEAD_CONSOLE_AREA_SIZE 0xe000
+
 /* src/enter.rs */
 #define BULKHEAD_IMAGE_MAGIC 0x444145484b4c5542
 #define BULKHEAD_HV_ALIGN 0x10000

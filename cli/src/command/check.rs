@@ -206,6 +206,13 @@ fn report(cell: &CellFile, resolved: &Resolved<'_>, board: &Board, tree_size: us
             interrupts.join(", ")
         ));
     }
+    if let Some(gpa) = config.console {
+        let name = cell.name;
+        lines.push(format!(
+            "console: ring at {:#x}; bulkhead console {name}",
+            gpa.0
+        ));
+    }
     let delivery = delivery_name(config.delivery);
     lines.push(format!("delivery of interrupts: {delivery}"));
     if resolved.console.is_some() && resolved.console == board.stdout() {
@@ -225,6 +232,7 @@ fn report(cell: &CellFile, resolved: &Resolved<'_>, board: &Board, tree_size: us
         "file": cell.place.file, "board": board.file, "name": cell.name.as_str(),
         "cpus": config.cpus.iter().map(|mpidr| mpidr.get()).collect::<Vec<_>>(),
         "heartbeat": config.comm().map(|comm| json!({ "period_ms": config.heartbeat.period_ms, "on_stall": on_stall(config.heartbeat), "comm": comm.0 })),
+        "console": config.console.map(|gpa| gpa.0),
         "memory": cell.memory.iter().map(|m| json!({ "gpa": m.gpa, "size": m.size, "hpa": m.hpa })).collect::<Vec<_>>(),
         "devices": config.devices.iter().map(|d| json!({ "gpa": d.gpa.0, "hpa": d.hpa.0, "size": d.size })).collect::<Vec<_>>(),
         "reserved": reserved.map(|r| json!({ "node": r.node.path(), "base": r.region.base().0, "size": r.region.size() })),

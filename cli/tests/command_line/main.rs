@@ -1,6 +1,7 @@
 //! Tests of the command line that need no board.
 
 mod boards;
+mod console;
 mod exit_codes;
 mod hostile_trees;
 mod images;

@@ -394,3 +394,30 @@ fn cpus_of_two_kinds_are_warned_of() {
 /// A cell without devices.
 const CPUS_ONLY: &str =
     "compatible = \"bulkhead,cell\"; model = \"two\"; memory = <0x0 0x01000000>;";
+
+#[test]
+fn a_ring_console_is_behind_everything_and_is_where_it_prints() {
+    let virt = read("virt");
+    let config = resolved(&virt, "").config;
+    assert_eq!(config.console, None);
+    let config = resolved(&virt, "console = \"ring\"").config;
+    assert_eq!(
+        (config.console, config.memory.len()),
+        (Some(Gpa(0x4100_0000)), 1)
+    );
+    let change = "console = \"ring\"; heartbeat-ms = <500>";
+    let config = resolved(&virt, change).config;
+    assert_eq!(
+        (config.comm(), config.console),
+        (Some(Gpa(0x4100_0000)), Some(Gpa(0x4100_1000)))
+    );
+    let mut blob = [0; MAX_SIZE];
+    let length = config.encode(&mut blob).unwrap();
+    assert_eq!(CellConfig::decode(&blob[..length]), Ok(config));
+    let tree = own_tree(&virt, change);
+    let path = tree.find("/chosen").unwrap().str("stdout-path");
+    assert_eq!(path, Some("/console@41001000"));
+    let node = tree.resolve("/console@41001000").unwrap();
+    assert!(node.is_compatible("bulkhead,console"));
+    assert_eq!(windows(node).unwrap(), [window(0x4100_1000, 0x2000)]);
+}

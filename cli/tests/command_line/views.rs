@@ -59,6 +59,7 @@ fn machine() -> (Machine, SystemConfig) {
                 spis: [Spi::new(40).unwrap()].into_iter().collect(),
                 delivery: Delivery::Direct,
                 heartbeat: Heartbeat::NONE,
+                console: None,
             },
             |_| true,
         )

@@ -212,6 +212,8 @@ pub struct CellInfo {
     pub cause: u32,
     /// How often it started anew since root started it, by itself or for a stall.
     pub restarts: u32,
+    /// Guest address of its console ([`crate::console`]), or `u64::MAX`: it has none.
+    pub console: u64,
     /// Its heartbeat.
     pub health: Health,
     /// Last fault.

@@ -8,6 +8,7 @@
 pub mod call;
 pub mod code;
 pub mod comm;
+pub mod console;
 pub mod enter;
 pub mod info;
 pub mod ioctl;

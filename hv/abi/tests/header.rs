@@ -4,7 +4,7 @@
 //! structures' lists of fields prints what C makes of them.
 
 use bulkhead_abi::enter::inject;
-use bulkhead_abi::{ABI_VERSION, MAX_CELLS, call, code, enter, ioctl};
+use bulkhead_abi::{ABI_VERSION, MAX_CELLS, call, code, console, enter, ioctl};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::mem::{offset_of, size_of};
@@ -39,6 +39,7 @@ fn constants() -> BTreeMap<String, u64> {
             .iter()
             .map(|(name, value)| (format!("BULKHEAD_CODE_{name}"), value.unsigned_abs())),
     );
+    all.extend(named!("BULKHEAD_CONSOLE_", console, AREA_SIZE));
     all.insert("BULKHEAD_ABI_VERSION".to_owned(), u64::from(ABI_VERSION));
     all.insert("BULKHEAD_MAX_CELLS".to_owned(), MAX_CELLS as u64);
     all

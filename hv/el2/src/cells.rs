@@ -50,6 +50,9 @@ pub fn create(operation: &Operation, length: u64, caller: Mpidr) -> Result<u64, 
         gic::turn_away(&holding.spis, &taken, caller);
         gic::hand_over(&holding.spis, *first);
     }
+    if let Some(window) = console(id, holding) {
+        system::zero(window.hpa);
+    }
     let mut system = system::lock()?;
     let started = scrub(&mut system, id);
     system.publish(id);
@@ -161,13 +164,21 @@ fn copy_from_mailbox(to: Hpa, length: usize) {
     unsafe { core::ptr::copy_nonoverlapping(from, to.0 as *mut u8, length) };
 }
 
+/// Where a console is.
+fn console(id: CellId, holding: &Holding) -> Option<Window> {
+    let gpa = *holding.console.first()?;
+    let hpa = Region::pages(board().console(id), gpa.size()).ok()?;
+    Some(Window { gpa, hpa })
+}
+
 fn build_stage2(claim: &Claim) -> Result<Tables, Refused> {
     let id = claim.id();
     let interface = match &board().gicv2 {
         Some(frames) => frames.cells_interface(),
         None => ArrayVec::new(),
     };
-    let parts = windows(claim.holding(), &interface);
+    let console = console(id, claim.holding());
+    let parts = windows(claim.holding(), &interface, console.as_slice());
     let all = parts.iter().flat_map(|(windows, _)| *windows);
     let highest = all.fold(0, |highest, window| window.gpa.end().0.max(highest));
     let bits = u8::try_from(64 - highest.saturating_sub(1).leading_zeros()).unwrap_or(u8::MAX);
@@ -189,7 +200,11 @@ fn build_stage2(claim: &Claim) -> Result<Tables, Refused> {
 }
 
 /// What a cell has, by how it is mapped.
-fn windows<'a>(holding: &'a Holding, interface: &'a [Window]) -> [(&'a [Window], u64); 4] {
+fn windows<'a>(
+    holding: &'a Holding,
+    interface: &'a [Window],
+    console: &'a [Window],
+) -> [(&'a [Window], u64); 5] {
     let ram = holding.ram();
     let comm = holding.memory.get(ram.len()..).unwrap_or(&[]);
     [
@@ -197,6 +212,7 @@ fn windows<'a>(holding: &'a Holding, interface: &'a [Window]) -> [(&'a [Window],
         (comm, stage2::NORMAL_RW_XN),
         (&holding.devices, stage2::DEVICE_RW),
         (interface, stage2::DEVICE_RW),
+        (console, stage2::NON_CACHEABLE_RW_XN),
     ]
 }
 

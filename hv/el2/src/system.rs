@@ -171,6 +171,7 @@ pub fn set_up(config: &SystemConfig, board: &Board) -> Result<(), Refused> {
     }
     let shared = [
         (board.shared, stage2::NORMAL_RO),
+        (board.consoles, stage2::NON_CACHEABLE_RW_XN),
         (board.mailbox, stage2::NORMAL_RW_XN),
     ];
     for (region, attributes) in shared {
@@ -328,6 +329,7 @@ impl System {
             delivery: cell.delivery as u32,
             cause: cell.cause,
             restarts: cell.restarts,
+            console: u64::MAX,
             health: cell.health,
             fault: info::NO_FAULT, // not written: `info::set_fault` does
         };
@@ -339,6 +341,9 @@ impl System {
         if let Some(first) = holding.memory.first() {
             (record.gpa, record.hpa) = (first.gpa.base().0, first.hpa.base().0);
         }
+        if let Some(console) = holding.console.first() {
+            record.console = console.base().0;
+        }
         record.ram_size = holding.ram().iter().map(|window| window.hpa.size()).sum();
         if id != CellId::ROOT {
             record.spi_count = holding.spis.count();
@@ -347,11 +352,12 @@ impl System {
     }
 }
 
-/// Zeroes RAM through EL2's mapping and completes it to the point of coherency: its next reader has caches off.
+/// Zeroes a cell's RAM or console through EL2's mapping and completes it to the point of coherency: its next reader has caches
+/// off.
 pub fn zero(region: Region<Hpa>) {
     let base = region.base().0 as *mut u8;
     let size = usize::try_from(region.size()).unwrap_or(0);
-    // SAFETY: the ledger gave this part of the pool, which EL2 maps, to a cell none of whose CPUs runs.
+    // SAFETY: the ledger gave this part of the pool, or console, which EL2 maps, to a cell none of whose CPUs runs.
     unsafe { base.write_bytes(0, size) };
     sysreg::clean_to_poc(region.base().0, region.size());
 }

@@ -13,7 +13,7 @@ use core::num::NonZero;
 use core::ops::RangeInclusive;
 
 use arrayvec::ArrayVec;
-use bulkhead_abi::{ABI_VERSION, MAX_CPUS, NAME_SIZE, PAGE_SIZE, code};
+use bulkhead_abi::{ABI_VERSION, MAX_CPUS, NAME_SIZE, PAGE_SIZE, code, console};
 
 use crate::addr::{Address, Gpa, Hpa, Region};
 use crate::id::{Mpidr, Spi};
@@ -53,7 +53,8 @@ pub const MAX_SIZE: usize = {
         + (1 + MAX_CPUS)
         + (1 + 4 * MAX_MEMORY)
         + (1 + 3 * MAX_DEVICES)
-        + (1 + MAX_SPIS);
+        + (1 + MAX_SPIS)
+        + 2;
     8 * if system > cell { system } else { cell }
 };
 const NAME_WORDS: usize = NAME_SIZE / 8;
@@ -360,6 +361,8 @@ pub struct CellConfig {
     pub delivery: Delivery,
     /// Its heartbeat.
     pub heartbeat: Heartbeat,
+    /// Where it sees its console ([`bulkhead_abi::console`]), of which there is one for each cell: it is not asked for by place.
+    pub console: Option<Gpa>,
 }
 
 impl CellConfig {
@@ -399,6 +402,10 @@ impl CellConfig {
             restarts,
         } = self.heartbeat;
         w.words(&[period_ms.into(), restarts.into()]);
+        w.words(&[
+            self.console.is_some().into(),
+            self.console.map_or(0, |gpa| gpa.0),
+        ]);
         w.finish()
     }
 
@@ -422,6 +429,7 @@ impl CellConfig {
             devices: ArrayVec::new(),
             spis: ArrayVec::new(),
             heartbeat: Heartbeat::NONE,
+            console: None,
         });
         if let Ok(config) = &mut config {
             r.list(&mut config.cpus, Reader::mpidr);
@@ -429,6 +437,7 @@ impl CellConfig {
             r.list(&mut config.devices, device);
             r.list(&mut config.spis, Reader::spi);
             config.heartbeat = heartbeat(&mut r, &config.memory);
+            config.console = console(&mut r);
         }
         if let Err(refused) = r.finish() {
             config = Err(refused);
@@ -457,6 +466,15 @@ fn heartbeat(r: &mut Reader<'_>, memory: &[MemoryConfig]) -> Heartbeat {
         period_ms,
         restarts: u32::try_from(restarts).unwrap_or(0),
     }
+}
+
+fn console(r: &mut Reader<'_>) -> Option<Gpa> {
+    let is_wanted = r.flag();
+    let gpa = r.bits(if is_wanted { u64::MAX } else { 0 });
+    is_wanted.then(|| {
+        r.pages(gpa, console::SIZE);
+        Gpa(gpa)
+    })
 }
 
 fn memory(r: &mut Reader<'_>) -> MemoryConfig {

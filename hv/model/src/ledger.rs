@@ -46,6 +46,10 @@ pub struct Holding {
     pub spis: SpiSet,
     /// Its heartbeat. The last window of its memory is its comm page, then.
     pub heartbeat: Heartbeat,
+    /// Where it sees its console: the one of its id, of the hypervisor's own memory, whose members are this cell and root
+    /// ([`bulkhead_abi::console`]). One or none: an `Option` would make the empty ledger something else than zeros, which EL2's
+    /// image would have to carry.
+    pub console: ArrayVec<Region<Gpa>, 1>,
 }
 
 impl Holding {
@@ -62,12 +66,22 @@ impl Holding {
 
     /// Takes all over. (A clone would be made elsewhere and moved here, item by item.)
     fn fill(&mut self, other: &Self) {
-        self.name = other.name;
-        self.cpus = copy(&other.cpus);
-        self.memory = copy(&other.memory);
-        self.devices = copy(&other.devices);
-        self.spis = other.spis.clone();
-        self.heartbeat = other.heartbeat;
+        let Self {
+            name,
+            cpus,
+            memory,
+            devices,
+            spis,
+            heartbeat,
+            console,
+        } = other;
+        self.name = *name;
+        self.cpus = copy(cpus);
+        self.memory = copy(memory);
+        self.devices = copy(devices);
+        self.spis = spis.clone();
+        self.heartbeat = *heartbeat;
+        self.console = copy(console);
     }
 
     /// Nothing yet.
@@ -79,6 +93,7 @@ impl Holding {
             devices: ArrayVec::new(),
             spis: SpiSet::EMPTY,
             heartbeat: Heartbeat::NONE,
+            console: ArrayVec::new(),
         }
     }
 }

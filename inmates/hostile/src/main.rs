@@ -6,7 +6,8 @@
 //! `read=ADDR`, `write=ADDR`, `exec=ADDR`: touches that address; `spin`, `wfi`: masks everything and spins or sleeps;
 //! `pmr`, `deaf`, `active`: masks by ICC_PMR_EL1, turns group 1 off, marks the highest priorities as active, before what follows;
 //! `vector-loop`: gets stuck in its own exception vector; `off`, `reset`, `off-smc`, `reset-smc`, `cpu-off`: asks PSCI for it;
-//! `beat=N`: beats N times, 20 ms apart, or for ever; `rest=MS`: does nothing so long.
+//! `beat=N`: beats N times, 20 ms apart, or for ever; `rest=MS`: does nothing so long; `print=N`: prints N lines of 100 characters, 1 ms
+//! apart; `scribble=MS`: says nonsense in the indices of its ring console so long.
 #![no_std]
 #![no_main]
 
@@ -70,6 +71,8 @@ fn obey(tree: &Tree, word: &str) {
         "read" => memory::read(tree, argument),
         "write" => memory::write(tree, argument),
         "exec" => memory::execute(tree, argument),
+        "print" => life::print(argument),
+        "scribble" => life::scribble(argument),
         "beat" => life::beat(tree, argument),
         "rest" => life::rest_ms(argument.parse().unwrap_or(0)),
         "spin" => departure::spin(),

@@ -1,10 +1,11 @@
-//! The console: a UART, sending only, by polling.
+//! The console that the tree names: a UART, sending only, by polling; or a ring in memory shared with root, both ways.
 
 use core::fmt::{self, Arguments, Write};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
 use crate::Tree;
+use crate::ring::{self, Ring};
 use crate::uart::{Kind, Uart};
 
 /// The UART's registers; null without a console.
@@ -14,6 +15,9 @@ static KIND: AtomicU8 = AtomicU8::new(0);
 
 /// Finds the console and turns it on.
 pub(crate) fn open(tree: &Tree) {
+    if let Some(at) = tree.ring_console() {
+        ring::open(at);
+    }
     let Some(found) = tree.console() else { return };
     KIND.store(found.kind as u8, Ordering::Relaxed);
     REGISTERS.store(found.base as *mut u8, Ordering::Release);
@@ -53,12 +57,48 @@ pub fn print_line(line: Arguments<'_>) {
             // Writing to the UART never fails.
             let _ = writeln!(Patient(uart), "{line}\r");
         }
+        if let Some(ring) = Ring::get() {
+            // Nor does this.
+            let _ = writeln!(RingText(ring), "{line}\r");
+        }
     });
 }
 
-/// Sends as many of the bytes as the UART takes without waiting; returns how many.
+/// Text into the ring.
+struct RingText(Ring);
+
+impl Write for RingText {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.put(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// Tells whether somebody may type.
+pub fn has_input() -> bool {
+    Ring::get().is_some()
+}
+
+/// Takes the next byte that was typed.
+pub fn receive() -> Option<u8> {
+    critical_section::with(|_| Ring::get()?.take())
+}
+
+/// Says what is not so in the indices of the ring: begun, written, taken, and root's. For tests.
+pub fn spoil(indices: [u64; 4]) {
+    critical_section::with(|_| {
+        if let Some(ring) = Ring::get() {
+            ring.spoil(indices);
+        }
+    });
+}
+
+/// Sends as many of the bytes as the UART takes without waiting; returns how many. The ring takes all.
 pub fn send(bytes: &[u8]) -> usize {
     critical_section::with(|_| {
+        if let Some(ring) = Ring::get() {
+            ring.put(bytes);
+        }
         let Some(mut uart) = uart() else {
             return bytes.len();
         };

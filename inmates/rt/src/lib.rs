@@ -19,6 +19,7 @@ pub mod hypercall;
 pub mod icc;
 pub mod lines;
 pub mod measure;
+mod ring;
 pub mod spare;
 mod start;
 pub mod state;

@@ -82,10 +82,24 @@ impl Tree {
         nodes.flat_map(|node| node.reg().into_iter().flatten().map(range))
     }
 
-    /// The UART that `/chosen` names in `stdout-path`.
-    pub fn console(&self) -> Option<Uart> {
+    /// The node that `/chosen` names in `stdout-path`.
+    fn stdout(&self) -> Option<FdtNode<'_, 'static>> {
         let path = string(self.fdt.find_node("/chosen"), "stdout-path")?;
-        let node = self.fdt.find_node(path.split(':').next()?)?;
+        self.fdt.find_node(path.split(':').next()?)
+    }
+
+    /// The ring that `/chosen` names.
+    pub fn ring_console(&self) -> Option<Range> {
+        let node = self.stdout()?;
+        node.compatible()?
+            .all()
+            .find(|name| *name == "bulkhead,console")?;
+        regions(node).next()
+    }
+
+    /// The UART that `/chosen` names.
+    pub fn console(&self) -> Option<Uart> {
+        let node = self.stdout()?;
         Some(Uart {
             kind: Kind::of(node.compatible()?.all())?,
             base: regions(node).next()?.base,

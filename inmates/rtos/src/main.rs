@@ -1,6 +1,7 @@
 //! An RTOS in a cell: three periodic tasks on embassy's executor, woken by the virtual timer, asleep in between.
 //!
-//! Once a second it reports, on its own console, how often each task ran and how late it was.
+//! Once a second it reports, on its own console, how often each task ran and how late it was; a console that can be typed on
+//! has each line repeated.
 #![no_std]
 #![no_main]
 
@@ -15,7 +16,7 @@ use critical_section::Mutex;
 use embassy_executor::Spawner;
 use embassy_time::{Duration, Timer};
 use inmate_rt::gic::{Gic, Role};
-use inmate_rt::{IntId, Tree, comm, entry, exception, executor, println, timer};
+use inmate_rt::{IntId, Tree, comm, console, entry, exception, executor, println, timer};
 
 use control::Loop;
 use line::Line;
@@ -55,6 +56,32 @@ fn spawn(spawner: Spawner) {
     spawner.spawn(tokens.0.expect("control is spawned once"));
     spawner.spawn(tokens.1.expect("sensor is spawned once"));
     spawner.spawn(tokens.2.expect("report is spawned once"));
+    if console::has_input() {
+        spawner.spawn(listen().expect("listen is spawned once"));
+    }
+}
+
+/// Repeats each line that is typed, where the console has a way in.
+#[embassy_executor::task]
+async fn listen() {
+    let (mut typed, mut count) = ([0; 80], 0);
+    loop {
+        match console::receive() {
+            None => Timer::after_millis(50).await,
+            Some(b'\r' | b'\n') => {
+                let mut line = Line::new();
+                // A line that is too long is cut.
+                let _ = write!(line, "rtos: told '{}'", typed[..count].escape_ascii());
+                line.send().await;
+                count = 0;
+            }
+            Some(byte) if count < typed.len() => {
+                typed[count] = byte;
+                count += 1;
+            }
+            Some(_) => {}
+        }
+    }
 }
 
 /// Makes a plant follow a set-point.

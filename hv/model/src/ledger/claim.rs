@@ -3,7 +3,7 @@
 //! One rule: nothing here changes the ledger, and whatever is wrong is refused by the name of the thing.
 
 use arrayvec::ArrayVec;
-use bulkhead_abi::{MAX_CELLS, code};
+use bulkhead_abi::{MAX_CELLS, code, console};
 
 use super::{Holding, Ledger, Window};
 use crate::addr::{Address, Gpa, Hpa, Region};
@@ -60,6 +60,10 @@ impl Ledger {
         self.claim_memory(&config.memory, holding)?;
         self.claim_devices(&config.devices, holding)?;
         self.claim_spis(&config.spis, holding)?;
+        if let Some(gpa) = config.console {
+            let region = self.claim_guest(gpa, console::SIZE, holding)?;
+            push(&mut holding.console, region)?;
+        }
         Ok(claim)
     }
 

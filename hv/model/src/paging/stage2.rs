@@ -2,6 +2,8 @@
 
 /// MemAttr\[3:0\]: Normal, outer and inner write-back cacheable. Stage 1 may make it weaker or Device, never stronger.
 const NORMAL: u64 = 0b1111 << 2;
+/// MemAttr\[3:0\]: Normal, outer and inner Non-cacheable. Stage 1 may make it Device, never cacheable.
+const NON_CACHEABLE: u64 = 0b0101 << 2;
 /// MemAttr\[3:0\]: Device-nGnRE. Stage 1 may make it nGnRnE.
 const DEVICE: u64 = 0b0001 << 2;
 /// S2AP: read.
@@ -23,5 +25,8 @@ pub const NORMAL_RWX: u64 = NORMAL_MEMORY | READ | WRITE;
 pub const NORMAL_RO: u64 = NORMAL_MEMORY | READ | EXECUTE_NEVER;
 /// Memory to exchange, never to run.
 pub const NORMAL_RW_XN: u64 = NORMAL_MEMORY | READ | WRITE | EXECUTE_NEVER;
+/// Memory that a cell and root exchange, as both see it: none of them can hide it in a cache. Non-cacheable memory is always
+/// outer shareable.
+pub const NON_CACHEABLE_RW_XN: u64 = NON_CACHEABLE | READ | WRITE | ACCESSED | EXECUTE_NEVER;
 /// A cell's device. Shareability of Device memory is fixed: outer.
 pub const DEVICE_RW: u64 = DEVICE | READ | WRITE | ACCESSED | EXECUTE_NEVER;

@@ -4,7 +4,7 @@ use std::num::NonZero;
 
 use crate::board::{cell, region, spi, system};
 use arrayvec::ArrayVec;
-use bulkhead_abi::{ABI_VERSION, MAX_CPUS, code};
+use bulkhead_abi::{ABI_VERSION, MAX_CPUS, code, console};
 use bulkhead_model::addr::{Gpa, Hpa, PAGE_SIZE, Region};
 use bulkhead_model::blob::{
     CellConfig, Conduit, CpuConfig, Delivery, DeviceConfig, GicV2, HEARTBEAT_MS, Heartbeat,
@@ -96,6 +96,9 @@ fn cells() -> impl Strategy<Value = CellConfig> {
         size,
     });
     let spis = (32..1020_u16).prop_map(spi);
+    let consoles = pages().prop_filter("room", |(base, _)| {
+        base.checked_add(console::SIZE).is_some()
+    });
     let heartbeat = proptest::option::of((HEARTBEAT_MS, any::<u32>()));
     (
         "[A-Za-z0-9][A-Za-z0-9._-]{0,30}",
@@ -106,10 +109,11 @@ fn cells() -> impl Strategy<Value = CellConfig> {
         (
             prop_oneof![Just(Delivery::Direct), Just(Delivery::Listed)],
             heartbeat,
+            proptest::option::of(consoles),
         ),
     )
         .prop_map(
-            |(name, cpus, memory, devices, spis, (delivery, heartbeat))| {
+            |(name, cpus, memory, devices, spis, (delivery, heartbeat, console))| {
                 let mut config = CellConfig {
                     name: Name::new(&name).expect("a good name"),
                     cpus,
@@ -118,6 +122,7 @@ fn cells() -> impl Strategy<Value = CellConfig> {
                     spis,
                     delivery,
                     heartbeat: Heartbeat::NONE,
+                    console: console.map(|(base, _)| Gpa(base)),
                 };
                 if let ([_, .., comm], Some((period_ms, restarts))) =
                     (config.memory.as_mut_slice(), heartbeat)
@@ -332,13 +337,33 @@ fn bad_regions_are_refused() {
 
 #[test]
 fn interrupts_that_are_no_spis_are_refused() {
-    const AFTER: usize = 2; // The heartbeat.
+    const AFTER: usize = 4; // The heartbeat and the console.
     let last = cell_bytes(&cell("rtos")).len() / 8 - 1 - AFTER;
     for intid in [0, 31, 1020, 0x1_0020, u64::MAX] {
         assert_eq!(
             cell_refused(last, intid),
             Refused::new(code::NO_SUCH_SPI, intid, 0)
         );
+    }
+}
+
+#[test]
+fn a_console_that_is_none_is_refused() {
+    let config = CellConfig {
+        console: Some(Gpa(0x4000_0000)),
+        ..cell("rtos")
+    };
+    for (config, place, word) in [
+        (cell("rtos"), 2, 2),
+        (cell("rtos"), 1, PAGE_SIZE),
+        (config.clone(), 2, 0),
+        (config.clone(), 1, PAGE_SIZE / 2),
+        (config, 1, u64::MAX - PAGE_SIZE + 1),
+    ] {
+        let mut bytes = cell_bytes(&config);
+        let at = bytes.len() - 8 * place;
+        bytes[at..at + 8].copy_from_slice(&u64::to_le_bytes(word));
+        assert!(CellConfig::decode(&bytes).is_err(), "{place}: {word:#x}");
     }
 }
 

@@ -70,6 +70,7 @@ pub fn cell(name: &str) -> CellConfig {
         spis: [spi(40)].into_iter().collect(),
         delivery: Delivery::Direct,
         heartbeat: Heartbeat::NONE,
+        console: None,
     }
 }
 

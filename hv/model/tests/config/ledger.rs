@@ -1,8 +1,8 @@
 //! What the ledger answers, and that a claim becomes a cell and goes again without a trace.
 
-use bulkhead_abi::MAX_CPUS;
+use bulkhead_abi::{MAX_CPUS, code, console};
 use bulkhead_model::addr::{Gpa, Hpa, Region};
-use bulkhead_model::blob::Placement;
+use bulkhead_model::blob::{CellConfig, Placement};
 use bulkhead_model::id::{CellId, CpuId, Mpidr, SpiSet};
 use bulkhead_model::ledger::{Claim, Ledger, Owner};
 
@@ -340,4 +340,42 @@ fn the_ledger_is_small() {
         size_of::<Ledger>(),
         size_of::<Claim>()
     );
+}
+
+#[test]
+fn a_console_lies_where_the_cell_sees_nothing_else() {
+    let wants = |gpa: u64| {
+        let config = CellConfig {
+            console: Some(Gpa(gpa)),
+            ..cell("rtos")
+        };
+        let claim = ledger().prepare_create(&config, |_| true);
+        claim.map(|claim| claim.holding().console.to_vec())
+    };
+    let free = Region::pages(Gpa(16 * MIB), console::SIZE).unwrap();
+    assert_eq!(wants(16 * MIB), Ok(vec![free]));
+    for (gpa, code) in [
+        (16 * MIB - PAGE, code::OVERLAPS_ITSELF),
+        (UART - PAGE, code::OVERLAPS_ITSELF),
+        (GICD - PAGE, code::DEVICE_IS_GIC),
+        ((1 << PA_BITS) - PAGE, code::WRAPS),
+        (16 * MIB + 8, code::UNALIGNED),
+        (u64::MAX - PAGE + 1, code::WRAPS),
+    ] {
+        assert_eq!(
+            wants(gpa).map_err(|refused| refused.code()),
+            Err(code),
+            "{gpa:#x}"
+        );
+    }
+    let mut ledger = ledger();
+    let none = ledger.prepare_create(&cell("rtos"), |_| true).unwrap();
+    assert!(none.holding().console.is_empty());
+    let config = CellConfig {
+        console: Some(Gpa(16 * MIB)),
+        ..cell("rtos")
+    };
+    let claim = ledger.prepare_create(&config, |_| true).unwrap();
+    ledger.commit_create(&claim);
+    assert_eq!(ledger.cell(id(1)), Some(claim.holding()));
 }

@@ -268,6 +268,7 @@ fn cell(
         spis: spis.iter().copied().collect(),
         delivery: Delivery::Direct,
         heartbeat: Heartbeat::NONE,
+        console: None,
     }
 }
 
