@@ -126,13 +126,14 @@ echo "nonsense in the indices"
 cell /tmp/bad.dts bad 'console = "ring"; bootargs = "scribble=600000";'
 run_cell /tmp/bad.dts bad hostile
 yes "to nobody" | head -n 1000 > /tmp/typed
-for round in 1 2 3 4 5 6; do
+for _ in 1 2 3 4 5 6; do
     timeout 10 bulkhead console bad --once > /tmp/shown || fail "--once of a hostile cell: $?"
     [ "$(wc -c < /tmp/shown)" -le 8000 ] || fail "it shows more than there is room for"
     bulkhead console bad < /tmp/typed > /dev/null 2>&1 &
     usleep 300000
     kill -TERM $!
-    wait $! || fail "console of a hostile cell: exit code $?"
+    # 143: it was ended before it had come to its terminal.
+    wait $! || [ $? = 143 ] || fail "console of a hostile cell: it does not end as told"
 done
 is "the state of a cell that scribbles" "$(state bad)" running
 bulkhead cell destroy bad > /dev/null

@@ -1,7 +1,6 @@
 #!/bin/sh
 # In one boot 50 cells come and go and Bulkhead 20 times; all CPUs and all memory come back, the module reloads.
-# run: --timeout 300
-# run: --machine virt-v2 --timeout 300
+# run: --timeout 500
 . /usr/lib/scenario.sh
 
 # Free memory, with what each CPU keeps at hand.

@@ -18,7 +18,7 @@ echo "looking costs no exit"
 says "Bulkhead is enabled.*free for cells" bulkhead
 says "There are no cells" bulkhead
 before=$(hypercalls)
-for round in 1 2 3; do
+for _ in 1 2 3; do
     bulkhead > /dev/null
     for what in "cell list" "cell show root" "cell stats" map log status "top --once --interval 0.2"; do
         # shellcheck disable=SC2086
