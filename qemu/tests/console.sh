@@ -13,10 +13,12 @@ ring() {
 shows() {
     local seconds="$1" wanted="$2" input="$3" pid tries
     shift 3
+    # What the last one left would be taken for this one's.
+    rm -f /tmp/shown /tmp/said
     bulkhead console "$@" < "$input" > /tmp/shown 2> /tmp/said &
     pid=$!
     tries=$((seconds * 10))
-    until grep -qE -- "$wanted" /tmp/shown /tmp/said; do
+    until grep -qsE -- "$wanted" /tmp/shown /tmp/said; do
         tries=$((tries - 1))
         [ $tries -gt 0 ] || fail "console $*: no '$wanted' in time: $(tail -n 5 /tmp/shown /tmp/said)"
         usleep 100000
