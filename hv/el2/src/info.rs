@@ -123,6 +123,12 @@ pub fn set_cpu(cpu: CpuId, cell: CellId, state: u32) {
 /// Counts an exit of this CPU (`abi::info::exit`).
 #[inline(never)] // Wherever something is counted: one call.
 pub fn count_exit(cpu: CpuId, cause: usize) {
+    count_exit_here(cpu, cause);
+}
+
+/// The same without a call, for the short way.
+#[inline(always)]
+pub fn count_exit_here(cpu: CpuId, cause: usize) {
     let Some(info) = info() else { return };
     // SAFETY: as in `put`; `cause` is below `exit::COUNT`, checked by the index.
     let counter = unsafe { &raw mut (*info).cpus[cpu.index()].exits[cause] };

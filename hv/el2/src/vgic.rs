@@ -57,7 +57,7 @@ pub fn plain_access(cpu: &PerCpu, ipa: Gpa, write: Option<u32>) -> Option<u32> {
         }
         (cpu.gicr + offset, u32::MAX, exit::GICR)
     };
-    info::count_exit(cpu.id, cause);
+    info::count_exit_here(cpu.id, cause);
     match write {
         // SAFETY: the model named a register of this width in a frame that EL2 maps, and allows the effect.
         Some(value) if value & mask != 0 => unsafe { mmio::write32(address, value & mask) },
