@@ -6,7 +6,6 @@
 # run: --machine virt-v2 --timeout 300
 # run: --machine virt-v2 --kernel 6.1 --timeout 300
 # run: --machine imx8mp --timeout 300
-# run: --machine imx8mp --kernel 6.1 --timeout 300
 # run: --machine zcu102 --timeout 300
 # run: --machine versal --timeout 300
 # run: --machine versal --kernel 6.1 --timeout 300
