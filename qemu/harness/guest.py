@@ -9,7 +9,7 @@ import subprocess
 
 import command
 
-CONNECT_TIMEOUT_S = 20
+CONNECT_TIMEOUT_S = 120  # a busy machine takes long to load QEMU
 PR_SET_PDEATHSIG = 1
 
 
@@ -110,7 +110,10 @@ class Qmp:
 
     def _line(self):
         while b"\n" not in self._pending:
-            part = self._connection.recv(65536)
+            try:
+                part = self._connection.recv(65536)
+            except TimeoutError as error:
+                raise Ended(f"QEMU's monitor says nothing for {CONNECT_TIMEOUT_S} s") from error
             if not part:
                 raise Ended("QEMU closed its monitor")
             self._pending += part
