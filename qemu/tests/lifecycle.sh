@@ -1,16 +1,21 @@
 #!/bin/sh
 # In one boot 50 cells come and go and Bulkhead 20 times; all CPUs and all memory come back, the module reloads.
 # run: --timeout 500
+# run: --machine virt-v2 --timeout 500
 . /usr/lib/scenario.sh
 
-# Free memory, with what each CPU keeps at hand.
+# Free memory, with what each CPU keeps at hand, in one read of both: pages go from one to the other at any moment, megabytes at
+# once (seen: 12 MiB "lost" between two reads). The most of some seconds, as what is freed comes back late.
 free_kib() {
-    local free kept
+    local most=0 now
     sync
     echo 3 > /proc/sys/vm/drop_caches
-    free=$(sed -n 's/^MemFree: *\([0-9]*\) kB/\1/p' /proc/meminfo)
-    kept=$(awk '$1 == "count:" { pages += $2 } END { print pages }' /proc/zoneinfo)
-    echo $((free + 4 * kept))
+    for _ in 1 2 3 4 5 6 7 8; do
+        now=$(awk '/pages free/ { pages += $3 } $1 == "count:" { pages += $2 } END { print 4 * pages }' /proc/zoneinfo)
+        [ "$now" -le $most ] || most=$now
+        usleep 300000
+    done
+    echo $most
 }
 
 # round NUMBER: one life of a cell.
@@ -38,9 +43,8 @@ is "free memory for cells" "$(field pool_free)" "$pool"
 online "0-$(($(nproc) - 1))"
 after=$(free_kib)
 echo "free: $before KiB after 5 rounds, $after KiB after 50"
-# Measured: 0.2 to 0.4 MiB in 45 rounds, as much as CPU hotplug without Bulkhead costs (0.34); up to 1.1 under load, and once
-# 3.1, not explained. So only a leak of more than 90 KiB a round is sure to be found here.
-[ "$after" -gt $((before - 4096)) ] || fail "Linux has lost $((before - after)) KiB to cells"
+# So a leak of more than 45 KiB a round is found here.
+[ "$after" -gt $((before - 2048)) ] || fail "Linux has lost $((before - after)) KiB to cells"
 
 echo "20 times enabled"
 rmmod bulkhead 2>&1 && fail "the module went while enabled"
