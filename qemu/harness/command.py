@@ -73,7 +73,7 @@ def _started(run, repo, kernel):
 def _append(run):
     """The kernel's arguments: a script's console is complete and any oops ends it, a person's is quiet."""
     words = [run.machine["append"], "panic=-1"]
-    words += [run.machine["earlycon"], "oops=panic"] if run.script else ["quiet"]
+    words += [run.machine["earlycon"], "oops=panic", "sysrq_always_enabled"] if run.script else ["quiet"]
     if not run.machine["control"]:
         words.append("printk.devkmsg=on")  # each line of the script's comes through
     if not run.kvm:

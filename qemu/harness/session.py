@@ -16,6 +16,8 @@ PROMPT = b"Ctrl-A x ends QEMU"  # where there is no channel, this shows that the
 PANIC_GRACE_S = 2  # for the rest of its message
 WINDOW_NAME = re.compile(r"[A-Za-z0-9._-]+")
 
+SYSRQ_S = 3  # for its answer to come
+
 TIMED_OUT = 124
 FAILED = 125
 
@@ -49,7 +51,7 @@ class Session:
         while self._outcome is None:
             now = time.monotonic()
             if self._deadline is not None and now >= self._deadline:
-                self._note_cpus()
+                self._note_state()
                 return self._timeout_means
             if self._awaited and now >= self._awaited[1]:
                 self._answer("nothing of the kind on uart1")
@@ -59,14 +61,25 @@ class Session:
                 self._read(key)
         return self._outcome
 
-    def _note_cpus(self):
-        """Leaves every CPU's registers in cpus.log: where they are when nothing moves."""
+    def _note_state(self):
+        """Leaves in console.log what each task waits for, the timers and the CPUs' stacks, as far as Linux answers at all, and in
+        cpus.log every CPU's registers: for when nothing moves."""
         try:
+            for key in b"tqlw" if self._run.script else b"":
+                self._guest.monitor("chardev-send-break console")  # Linux's SysRq
+                self._guest.channels["console"].sendall(bytes([key]))
+                self._read_for(SYSRQ_S)
             self._guest.monitor("stop")
             with open("cpus.log", "w", encoding="utf-8") as file:
                 file.write(self._guest.monitor("info registers -a"))
-        except Ended:
+        except (Ended, OSError):
             pass
+
+    def _read_for(self, seconds):
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            for key, _ in self._selector.select(left):
+                self._read(key)
 
     def _read(self, key):
         if key.data is None:

@@ -17,7 +17,8 @@ use bulkhead_model::id::CellId;
 
 use crate::percpu::{Cpu, Found, Frame};
 use crate::sysreg::{
-    self, HcrxEl2, Hdfgrtr, Hdfgwtr, Hfgitr, Hfgrtr, Hfgwtr, HstrEl2, IdIsar2, Vpidr, ZcrEl2,
+    self, HcrxEl2, Hdfgrtr, Hdfgwtr, Hfgitr, Hfgrtr, Hfgwtr, HstrEl2, IdIsar2, Pmbidr, Trbidr,
+    Vpidr, ZcrEl2,
 };
 
 /// SCTLR_EL1 at reset: RES1 bits of Armv8.0, MMU and caches off.
@@ -37,6 +38,8 @@ const MDCR_HPMN: u64 = 0x1f;
 const MDCR_E2PB_TRAP: u64 = 0b10 << 12;
 /// MDCR_EL2.E2TB: the same of the trace buffer.
 const MDCR_E2TB_TRAP: u64 = 0b10 << 24;
+/// MDCR_EL2.TPMS and TTRF: the profiling and trace filter controls trap.
+const MDCR_CONTROLS_TRAP: u64 = 1 << 14 | 1 << 19;
 
 /// Stage 2 of the cell that is entered.
 #[derive(Clone, Copy)]
@@ -61,10 +64,14 @@ pub fn note(found: &mut Found) {
     found.vmpidr = VMPIDR_EL2.get();
 }
 
-/// Whether this CPU has statistical profiling and a trace buffer.
+/// Whether this CPU has statistical profiling and a trace buffer, and leaves them to us: others are firmware's, and their registers
+/// trap to it (DDI 0487, `PMBIDR_EL1.P`, `TRBIDR_EL1.P`).
 fn buffers() -> (bool, bool) {
+    const OF_FIRMWARE: u64 = 1 << 4;
     let features = ID_AA64DFR0_EL1.get();
-    (features >> 32 & 0xf != 0, features >> 44 & 0xf != 0)
+    let has_profiling = features >> 32 & 0xf != 0 && Pmbidr::get() & OF_FIRMWARE == 0;
+    let has_trace_buffer = features >> 44 & 0xf != 0 && Trbidr::get() & OF_FIRMWARE == 0;
+    (has_profiling, has_trace_buffer)
 }
 
 /// Stops what of EL1 goes on without instructions: timers, profiling, tracing. This CPU is to wait at EL2.
@@ -92,6 +99,11 @@ pub fn note_optional(found: &mut Found) {
             Hdfgwtr::get(),
         ];
     }
+}
+
+/// Keeps this CPU's own number of event counters, as reset left it: CPUs of another kind have another.
+pub fn keep_counters(found: &mut Found) {
+    found.mdcr = found.mdcr & !MDCR_HPMN | MDCR_EL2.get() & MDCR_HPMN;
 }
 
 /// Sets them on a CPU that comes from firmware: its Linux starts at EL1 and cannot.
@@ -186,7 +198,8 @@ fn set_traps_for_cell(number: usize, delivery: Delivery, stage2: Stage2) {
     let (has_profiling, has_trace_buffer) = buffers();
     let spe = if has_profiling { MDCR_E2PB_TRAP } else { 0 };
     let trbe = if has_trace_buffer { MDCR_E2TB_TRAP } else { 0 };
-    MDCR_EL2.set(MDCR_EL2.get() & MDCR_HPMN | spe | trbe);
+    // Nor are their controls: without these bits firmware that keeps them would get the cell's trap.
+    MDCR_EL2.set(MDCR_EL2.get() & MDCR_HPMN | MDCR_CONTROLS_TRAP | spe | trbe);
     CNTVOFF_EL2.set(0);
     Vpidr::set(MIDR_EL1.get());
     VMPIDR_EL2.set(MPIDR_RES1 | number as u64);
@@ -280,9 +293,6 @@ fn reset_extensions(found: &Found) {
     }
     if ID_AA64PFR0_EL1.get() >> 44 & 0xf != 0 {
         clear!("s3_3_c13_c2_3"); // AMUSERENR_EL0
-    }
-    if ID_AA64DFR0_EL1.get() >> 40 & 0xf != 0 {
-        clear!("s3_0_c1_c2_1"); // TRFCR_EL1
     }
     clear_if! {
         found.hcrx, 14 => "s3_0_c2_c0_3", // TCR2_EL1

@@ -368,6 +368,8 @@ pub fn reset_interface(cpu: &PerCpu, interface: Interface) {
         return gicv2::reset_interface(cpu, interface);
     }
     let is_root = interface == Interface::Root;
+    IccSreEl1::set(0x7); // The former owner may have turned it off where it can be.
+    sysreg::isb();
     let kicks = &board().kicks;
     // A kick of Group 1 must find its group enabled even if the cell never comes to it; nothing else passes the mask.
     IccIgrpen1::set((!is_root && !kicks.by_group0).into());

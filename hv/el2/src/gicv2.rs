@@ -89,6 +89,15 @@ pub fn is_there() -> bool {
 /// `UNSUPPORTED_GIC`.
 pub fn check(gicd: u64, regions: GicV2) -> Result<Frames, Refused> {
     let gicc = regions.gicc.base().0;
+    // Its second page is at least behind the first one.
+    if regions.gicc.size() < 2 * PAGE_SIZE {
+        let refused = Refused::new(
+            code::UNSUPPORTED_GIC,
+            feature::NOT_GICV2,
+            regions.gicc.size(),
+        );
+        return Err(refused);
+    }
     // SAFETY: mapped by `prepare`, which made it a page at least.
     let version = |gicc: u64| unsafe { mmio::read32(gicc + GICC_IIDR) };
     let found = version(gicc);
@@ -261,6 +270,8 @@ pub fn route(spi: Spi, target: Mpidr) {
 }
 
 fn set_targets(spi: Spi, interfaces: u8) {
+    // A neighbour's owner may be merging the word.
+    let _guard = gic::DISTRIBUTOR.lock();
     // SAFETY: a byte of GICD_ITARGETSR, which allows byte accesses, of an interrupt that the caller may send elsewhere.
     unsafe {
         mmio::write8(

@@ -88,6 +88,7 @@ extern "C" fn arrive_cpu(shared: &'static PerCpu) -> ! {
         *cpu.found = found;
         cpu.found.vpidr = MIDR_EL1.get();
         cpu.found.vmpidr = MPIDR_EL1.get();
+        context::keep_counters(cpu.found);
         context::set_optional(cpu.found);
     }
     VBAR_EL2.set(guest::vectors_address());

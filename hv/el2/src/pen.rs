@@ -14,8 +14,8 @@ use core::sync::atomic::Ordering;
 
 use crate::board::board;
 use crate::pages::Pages;
-use crate::percpu::{PerCpu, Request};
-use crate::{power, sysreg};
+use crate::percpu::PerCpu;
+use crate::{firmware, sysreg};
 
 /// Offset in the pen of a word each CPU, which says that it is there; the code is before them.
 const ARRIVED: u64 = 0x400;
@@ -64,9 +64,12 @@ fn map_page(tables: &Tables, page: u64) -> Result<(), Refused> {
 
 /// Takes all of them under us.
 pub fn empty() {
+    // All are expected before the first is told: several may watch one word. One that does not come keeps us from going.
     for cpu in waiting() {
-        // Cannot fail: it is told by a store. One that does not come keeps us from going: its state stays.
-        let _ = power::wake(cpu, Request::None);
+        cpu.set_state(cpu_state::WAKING);
+    }
+    for cpu in waiting() {
+        let _ = firmware::cpu_on(cpu); // by a store, which does not fail
     }
 }
 
@@ -93,16 +96,20 @@ pub fn prepare() -> bool {
 }
 
 fn build() {
-    for cpu in waiting() {
-        write(cpu.release, 0);
-        write(arrived(cpu), 0);
-    }
     let (start, end) = (&raw const pen_start, &raw const pen_end);
     let size = end.addr() - start.addr();
     let pen = board().pen;
     // SAFETY: the pen is mapped, nobody executes there, and the code is shorter than what is before the words.
     unsafe { core::ptr::copy_nonoverlapping(start, pen as *mut u8, size) };
     sysreg::clean_to_poc(pen, size as u64);
+}
+
+/// Forgets that this CPU was released, and that it was in the pen: before it says that it goes there, as both are looked at then.
+pub fn before(cpu: &PerCpu) {
+    if cpu.release != 0 {
+        write(cpu.release, 0);
+        write(arrived(cpu), 0);
+    }
 }
 
 /// Leaves this CPU in the pen.

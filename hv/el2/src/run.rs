@@ -13,7 +13,8 @@ use crate::gic::Interface;
 use crate::handle::{self, Fault, Outcome};
 use crate::percpu::{Cpu, Request};
 use crate::{
-    cells, context, firmware, gic, guest, info, life, listed, power, stop, sysreg, system, vgic,
+    cells, context, firmware, gic, guest, info, life, listed, pen, power, stop, sysreg, system,
+    vgic,
 };
 
 /// Never returns but to Linux, by leaving.
@@ -145,6 +146,7 @@ fn fail(cpu: &Cpu, fault: Fault) {
 
 /// Hands this parked CPU back to firmware.
 fn to_firmware(cpu: &Cpu) {
+    pen::before(cpu.shared);
     cpu.shared.set_state(cpu_state::FIRMWARE);
     firmware::cpu_off(cpu.shared);
     cpu.shared.set_state(cpu_state::PARKED);

@@ -105,6 +105,10 @@ registers! {
     IchAp1r2 = "s3_4_c12_c9_2" (set),
     /// Same (`ICH_AP1R3_EL2`).
     IchAp1r3 = "s3_4_c12_c9_3" (set),
+    /// Whose the profiling buffer is (`PMBIDR_EL1`), where there is profiling.
+    Pmbidr = "s3_0_c9_c10_7" (get),
+    /// Whose the trace buffer is (`TRBIDR_EL1`), where there is one.
+    Trbidr = "s3_0_c9_c11_7" (get),
     /// SVE vector length (`ZCR_EL2`).
     ZcrEl2 = "s3_4_c1_c2_0" (get set),
     /// Extended configuration (`HCRX_EL2`).
@@ -294,8 +298,7 @@ pub fn id_register(id: SysregId) -> u64 {
     // SAFETY: calls one of the 56 pieces of code above, which reads a register that has no effect into x0.
     unsafe {
         asm!(
-            "adrp {at}, id_registers",
-            "add {at}, {at}, :lo12:id_registers",
+            "adr {at}, id_registers",
             "add {at}, {at}, {index}, lsl #3",
             "blr {at}",
             at = out(reg) _,

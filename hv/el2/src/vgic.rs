@@ -186,7 +186,11 @@ pub fn perform(cpu: &PerCpu, gate: &Gate, base: u64, offset: u64, action: Action
             offset,
             size,
             value,
-        } => store(base + offset, size, value),
+        } => {
+            // A byte's neighbours may be another owner's, who merges the word.
+            let _guard = (size == 1).then(|| gic::DISTRIBUTOR.lock());
+            store(base + offset, size, value);
+        }
         Action::Merge {
             offset,
             value,

@@ -44,17 +44,18 @@ const fn field(crm: u8, op2: u8, shift: u8, told: Told) -> Field {
 /// Fields are of four bits.
 const WIDTH: u64 = 0xf;
 
-static FIELDS: [Field; 26] = [
+static FIELDS: [Field; 27] = [
     // ID_AA64PFR0_EL1: RAS, SVE, MPAM; CSV2, whose second version has SCXTNUM_EL1.
     field(4, 0, 28, Told::Never),
     field(4, 0, 32, Told::Never),
     field(4, 0, 40, Told::Never),
     field(4, 0, 56, Told::First),
-    // ID_AA64PFR1_EL1: MTE, RAS_frac, MPAM_frac, SME, MTE_frac, GCS.
+    // ID_AA64PFR1_EL1: MTE, RAS_frac, MPAM_frac, SME, CSV2_frac (SCXTNUM_EL1 too), MTE_frac, GCS.
     field(4, 1, 8, Told::Never),
     field(4, 1, 12, Told::Never),
     field(4, 1, 16, Told::Never),
     field(4, 1, 24, Told::Never),
+    field(4, 1, 32, Told::Never),
     field(4, 1, 40, Told::Never),
     field(4, 1, 44, Told::Never),
     // ID_AA64PFR2_EL1: FPMR.
