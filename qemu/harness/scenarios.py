@@ -8,6 +8,8 @@ in the repository's folder, and what else must hold:
     # console: REGEX       a line of the kernel's console must match
     # console-not: REGEX   no line of the kernel's console may match, besides those of COMPLAINTS
     # console-ok: REGEX    lines of the console that are expected, whatever they look like
+A run that fails is made once more when all others are through, alone. One that then passes is UNSTEADY: its first output stays
+printed, and more than UNSTEADY_AT_MOST of them fail the whole.
 """
 
 import os
@@ -20,6 +22,7 @@ import sys
 import time
 
 AT_ONCE = int(os.environ.get("BULKHEAD_AT_ONCE", "2"))
+UNSTEADY_AT_MOST = 2
 FOLDERS_KEPT = 6
 COMPLAINTS = r"WARNING:|BUG:|Oops|[Cc]all [Tt]race|rcu:.*stall|soft lockup|hard LOCKUP|Internal error"
 HEADER = re.compile(r"# (run|uart1|uart1-not|console|console-not|console-ok):(.*)")
@@ -29,8 +32,7 @@ class Run:
     """One run of one scenario."""
 
     def __init__(self, repo, folder, path, options, header):
-        self.name = os.path.basename(path).removesuffix(".sh")
-        self.title = f"{self.name} {options}".strip()
+        self.title = _title(path, options)
         self._header = header
         self._folder = folder
         os.makedirs(folder)
@@ -105,29 +107,42 @@ def main(names, repo):
     _build(repo, [options for _, options, _ in waiting])
 
     folder = _new_folder(repo)
-    running, passed, failed = [], 0, []
+    failed = _run_all(waiting, AT_ONCE, repo, folder)
+    still = failed
+    if 0 < len(failed) <= UNSTEADY_AT_MOST:
+        print("Once more, alone, what failed:", flush=True)
+        still = _run_all(failed, 1, repo, f"{folder}-again")
+    for path, options, _ in failed:
+        how = "FAILED" if any((path, options) == each[:2] for each in still) else "UNSTEADY"
+        print(f"{how}: {_title(path, options)}")
+    print(f"scenarios: {len(waiting) - len(failed)} passed, {len(failed) - len(still)} unsteady, {len(still)} failed")
+    return 0 if waiting and not still else 1
+
+
+def _run_all(waiting, at_once, repo, folder):
+    """Runs (path, options, header) each, some at a time; returns those that failed."""
+    waiting, running, failed, number = list(waiting), {}, [], 0
     try:
         while waiting or running:
-            while waiting and len(running) < AT_ONCE:
-                path, options, head = waiting.pop(0)
-                number = passed + len(failed) + len(running)
+            while waiting and len(running) < at_once:
+                path, options, head = each = waiting.pop(0)
                 name = f"{number:02}-{os.path.basename(path).removesuffix('.sh')}"
-                running.append(Run(repo, os.path.join(folder, name), path, options, head))
+                running[Run(repo, os.path.join(folder, name), path, options, head)] = each
+                number += 1
             time.sleep(0.05)
             for run in [run for run in running if run.has_ended()]:
-                running.remove(run)
-                if run.report():
-                    passed += 1
-                else:
-                    failed.append(run.title)
+                each = running.pop(run)
+                if not run.report():
+                    failed.append(each)
     finally:
         for run in running:
             run.process.terminate()
             run.process.wait()
-    for title in failed:
-        print(f"FAILED: {title}")
-    print(f"scenarios: {passed} passed, {len(failed)} failed")
-    return 0 if passed and not failed else 1
+    return failed
+
+
+def _title(path, options):
+    return f"{os.path.basename(path).removesuffix('.sh')} {options}".strip()
 
 
 def _build(repo, all_options):
