@@ -75,12 +75,12 @@ class Terminal:
 
     def log_in(self, seconds):
         """Logs in as root, who has no password, when the guest is up."""
-        self.wait(r"login: $", seconds)
+        self.wait(r"bulkhead login: ", seconds)  # not the end of what was said: the kernel may go on behind it
         self.type("root")
-        self.wait(r"[#] $", seconds)
+        self.wait(r"root@bulkhead:.*# ", seconds)
         # No escape sequences between the words, no line that the terminal folds.
         self.type("stty cols 1000; bind 'set enable-bracketed-paste off' 2> /dev/null; export TERM=dumb PAGER=cat")
-        self.wait(r"[#] $", seconds)
+        self.wait(r"root@bulkhead:.*# ", seconds)
 
     def run(self, command, seconds=60):
         """Runs a command and returns (status, what it printed)."""
