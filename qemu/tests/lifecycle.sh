@@ -5,7 +5,7 @@
 . /usr/lib/scenario.sh
 
 # Free memory, with what each CPU keeps at hand, in one read of both: pages go from one to the other at any moment, megabytes at
-# once (seen: 12 MiB "lost" between two reads). The most of some seconds, as what is freed comes back late.
+# once. The most of some seconds, as what is freed comes back late.
 free_kib() {
     local most=0 now
     sync

@@ -26,7 +26,6 @@ const GICD_ICPENDR0: u64 = 0x280;
 const GICD_ICACTIVER0: u64 = 0x380;
 const GICD_IPRIORITYR: u64 = 0x400;
 const GICD_ITARGETSR: u64 = 0x800;
-const GICD_ICFGR1: u64 = 0xc04;
 const GICD_SGIR: u64 = 0xf00;
 const GICD_CPENDSGIR: u64 = 0xf10;
 
@@ -40,6 +39,8 @@ const GICC_PMR: u64 = 0x4;
 const GICC_BPR: u64 = 0x8;
 const GICC_EOIR: u64 = 0x10;
 const GICC_RPR: u64 = 0x14;
+/// The binary point of Group 1, where non-secure software has both groups; else it is nothing.
+const GICC_ABPR: u64 = 0x1c;
 const GICC_APR: u64 = 0xd0;
 const GICC_NSAPR: u64 = 0xe0;
 const GICC_IIDR: u64 = 0xfc;
@@ -212,6 +213,7 @@ pub fn reset_interface(cpu: &PerCpu, interface: Interface) {
     gich_write(GICH_HCR, 0);
     forget_active_priorities();
     gicc_write(GICC_BPR, 0);
+    gicc_write(GICC_ABPR, 0);
     gicc_write(GICC_PMR, if is_root { MASK_NONE } else { MASK_ALL });
     set_control(cpu, if is_root { 0 } else { GICC_CTLR_ENABLE });
     sysreg::dsb_sy();
@@ -244,8 +246,8 @@ fn forget_sgis() {
     }
 }
 
-/// Leaves nothing of the former owner in this CPU's private interrupts: PPIs off, none pending or active, level-sensitive,
-/// priorities in the middle. SGIs are on; a cell's have the priority of reset, which no other interrupt of its has: so they
+/// Leaves nothing of the former owner in this CPU's private interrupts: PPIs off, none pending or active, priorities in
+/// the middle; their kind nobody could change. SGIs are on; a cell's have the priority of reset, which no other interrupt of its has: so they
 /// kick, whatever it masks, until it sets them.
 pub fn prepare_private(for_root: bool) {
     gicd_write(GICD_ICENABLER0, u32::MAX);
@@ -253,7 +255,6 @@ pub fn prepare_private(for_root: bool) {
     gicd_write(GICD_ICPENDR0, u32::MAX);
     forget_sgis();
     gicd_write(GICD_ICACTIVER0, u32::MAX);
-    gicd_write(GICD_ICFGR1, 0);
     for index in 0..8 {
         let is_sgi = index < 4;
         let priorities = if is_sgi && !for_root { 0 } else { 0xa0a0_a0a0 };

@@ -96,8 +96,9 @@ pub fn gicd_access<S: SpiWords>(
         (0x800..0x820, 1 | 4) => access.constant(own_target(view, size)),
         (0x820..0xc00, 1 | 4) if view.is_uniprocessor() => access.nothing(),
         (0x820..0xc00, 1 | 4) => masks(access, field(place - 0x800, size), view),
-        (0xc00, 4) => access.read_only(u64::MAX), // SGIs are what they are
-        (0xc04..0xd00, 4) => access.fields(pairs(view.bits_from(4 * (place - 0xc00)) & 0xffff)),
+        // SGIs are what they are; so are PPIs on a GIC-400, and elsewhere their kind may be the same for all CPUs (QEMU's is).
+        (0xc00 | 0xc04, 4) => access.read_only(u64::MAX),
+        (0xc08..0xd00, 4) => access.fields(pairs(view.bits_from(4 * (place - 0xc00)) & 0xffff)),
         // The lines' levels where the controller tells them, NSACR
         (0xd00..0xf00, 4) => access.nothing(),
         (0xf00, 4) => sgi(access, view),
