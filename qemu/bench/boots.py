@@ -119,12 +119,45 @@ def where(boot):
     return []
 
 
-def _logging(boot):
-    """Returns options for a log of EL2's instructions, and the image's address."""
-    overlay = os.path.join(boot.repo, "board-configs/qemu-virt/reserved-memory.dtso")
+def _logging(boot, overlay=None, without=()):
+    """Returns options for a log of EL2's instructions, but for those of some functions, and the image's address."""
+    overlay = overlay or os.path.join(boot.repo, "board-configs/qemu-virt/reserved-memory.dtso")
     # The hypervisor's memory is at the start of what is reserved, and nobody else executes there.
     base = int(_only(r"bulkhead@([0-9a-f]+)", _text(overlay)), 16)
-    return ["--overlay", overlay, "--qemu-arg=-dfilter", f"--qemu-arg={base:#x}+0x80000"], base
+    symbols = spent.Symbols(os.path.join(boot.repo, "target/dist/bulkhead.elf"), base)
+    begin, ranges = base, []
+    for left_out in sorted((symbols.range(name) for name in without), key=lambda addresses: addresses.start):
+        ranges.append(f"{begin:#x}+{left_out.start - begin:#x}")
+        begin = left_out.stop
+    ranges.append(f"{begin:#x}+{base + 0x80000 - begin:#x}")
+    # QEMU's option syntax: a comma is one of the value.
+    return ["--overlay", overlay, "--qemu-arg=-dfilter", "--qemu-arg=" + ",".join(ranges)], base
+
+
+# What a cell's life consists of, each from one CPU of root.
+OPERATIONS = ("create", "load", "start", "stop", "destroy")
+# Where the CPUs of a cell zero its memory: a line each for millions of instructions that no other CPU executes.
+ZEROING = ("memset", "bulkhead_el2::sysreg::clean_to_poc")
+
+
+def bystanders(boot):
+    """What Linux's other CPUs pay while cells come and go, by QEMU's log of EL2's instructions."""
+    overlay = os.path.join(boot.repo, "qemu/tests/overlays/reserve-320m.dtso")
+    options, _ = _logging(boot, overlay, ZEROING)
+    output = boot.run("--no-enable", "--cpus", "4", "--qemu-arg=-accel", "--qemu-arg=tcg,thread=single", *options)
+    if "bystanders: done" not in output:
+        return
+    for size in ("64k", "256m"):
+        stays = [(operation, taken.cause(), len(addresses)) for operation in OPERATIONS
+                 for taken, addresses in qemu_log.visits(boot.log(f"{operation}_{size}")) if taken.cpu in (1, 2)]
+        others = collections.Counter(f"{cause} at {operation}" for operation, cause, _ in stays if cause != qemu_log.SGI)
+        note = ", ".join(f"{count} {cause}" for cause, count in others.most_common())
+        yield f"bystanders.exits_{size}", others.total(), note or f"and {len(stays)} to send SGIs"
+        longest = max(stays, key=lambda stay: stay[2], default=("none", "none", 0))
+        yield f"bystanders.longest_{size}", longest[2], f"{longest[1]} at {longest[0]}"
+    for size in ("64k", "256m"):
+        for operation in OPERATIONS:
+            os.unlink(boot.log(f"{operation}_{size}"))
 
 
 def memory(boot):
@@ -139,7 +172,7 @@ def image(boot):
     yield "bytes.image", os.path.getsize(os.path.join(boot.repo, "target/dist/bulkhead.bin")), ""
 
 
-ALL = [image, enable, exits, instructions, memory]
+ALL = [image, enable, exits, bystanders, instructions, memory]
 
 
 def _plain(number):

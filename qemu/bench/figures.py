@@ -45,6 +45,11 @@ FIGURES = [
     _exits("cell_load", 14),
     _exits("cell_start", 31),
     _exits("cell_destroy", 85),
+    # Of Linux's CPUs but the one that calls, over a cell's life: exits other than to send SGIs; the longest stay at EL2.
+    Figure("bystanders.exits_64k", "exits", goal=0, limit=8),
+    Figure("bystanders.exits_256m", "exits", goal=0, limit=8),
+    Figure("bystanders.longest_64k", "instructions", limit=1000),
+    Figure("bystanders.longest_256m", "instructions", limit=1000),
     _instructions("hypercall", 123, 80),
     _instructions("hypercall_el2", 120),
     _instructions("psci_version", 144, 100),

@@ -20,6 +20,11 @@ class Symbols:
         self._addresses = [address for address, _ in code]
         self._names = [name for _, name in code]
 
+    def range(self, name):
+        """Returns the addresses of a function."""
+        at = self._names.index(name)
+        return range(self._addresses[at], self._addresses[at + 1])
+
     def of(self, address):
         """Returns the name of the function that an address is in."""
         at = bisect.bisect_right(self._addresses, address) - 1
