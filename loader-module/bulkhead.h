@@ -87,6 +87,8 @@ bool bulkhead_system_off(struct bulkhead_answer *answer);
 bool bulkhead_system_enabled(void);
 bool bulkhead_system_stuck(void);
 void *bulkhead_mailbox(void);
+bool bulkhead_system_call_create(struct bulkhead_answer *answer, u64 blob_size);
+bool bulkhead_system_call_destroy(struct bulkhead_answer *answer, u64 cell);
 void bulkhead_system_status(struct bulkhead_status *status);
 ssize_t bulkhead_system_read(char __user *to, size_t count, loff_t *offset);
 ssize_t bulkhead_system_write(const char __user *from, size_t count,

@@ -55,8 +55,7 @@ static bool create_when_off(struct bulkhead_answer *answer, u64 blob_size)
 {
 	unsigned long end = jiffies + msecs_to_jiffies(OFF_TIMEOUT_MS);
 
-	while (bulkhead_call(answer, BULKHEAD_CALL_CELL_CREATE, blob_size, 0,
-			     0)) {
+	while (bulkhead_system_call_create(answer, blob_size)) {
 		if (answer->code != -BULKHEAD_CODE_CPU_OF_LINUX ||
 		    time_after(jiffies, end))
 			return true;

@@ -77,6 +77,13 @@ bool bulkhead_call(struct bulkhead_answer *answer, u32 function, u64 x1, u64 x2,
 	return answer->code < 0;
 }
 
+static bool call_once(struct bulkhead_answer *answer, u32 function, u64 x1)
+{
+	if (function == BULKHEAD_CALL_CELL_DESTROY)
+		return bulkhead_system_call_destroy(answer, x1);
+	return bulkhead_call(answer, function, x1, 0, 0);
+}
+
 /*
  * Repeats a call while its work is under way. EL2 gives up on a silent CPU by
  * itself; the limit here is for an EL2 that does not.
@@ -86,7 +93,7 @@ bool bulkhead_call_until_done(struct bulkhead_answer *answer, u32 function,
 {
 	ktime_t deadline = ktime_add_ms(ktime_get(), timeout_ms);
 
-	while (bulkhead_call(answer, function, x1, 0, 0)) {
+	while (call_once(answer, function, x1)) {
 		if (answer->code != -BULKHEAD_CODE_PENDING)
 			return true;
 		if (ktime_after(ktime_get(), deadline))

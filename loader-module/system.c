@@ -30,6 +30,8 @@ static bool closed;	/* before a suspend, for ever before a reboot */
 static DECLARE_RWSEM(shared_lock);
 static void *shared_area;
 static size_t shared_size;
+/* By cell id less one; NULL: it has none. EL2 maps them while they are there. */
+static void *consoles[BULKHEAD_MAX_CELLS - 1];
 
 bool bulkhead_system_enabled(void)
 {
@@ -70,37 +72,100 @@ static void unpublish(void)
 	up_write(&shared_lock);
 }
 
-/* What is read: the read-only area, and the cells' consoles right behind it. */
+static void set_console(u64 cell, void *console)
+{
+	if (cell && cell <= ARRAY_SIZE(consoles))
+		consoles[cell - 1] = console;
+}
+
+/* Readers find the cell and its console at once. */
+bool bulkhead_system_call_create(struct bulkhead_answer *answer, u64 blob_size)
+{
+	phys_addr_t console;
+	bool refused;
+
+	down_write(&shared_lock);
+	refused = bulkhead_call(answer, BULKHEAD_CALL_CELL_CREATE, blob_size, 0,
+				0);
+	if (!refused) {
+		console = answer->code & PAGE_MASK;
+		answer->code &= ~PAGE_MASK;
+		if (console)
+			set_console(answer->code,
+				    memory.hv + (console - memory.base));
+	}
+	up_write(&shared_lock);
+	return refused;
+}
+
+/* The console goes with the cell: nobody is at it meanwhile. */
+bool bulkhead_system_call_destroy(struct bulkhead_answer *answer, u64 cell)
+{
+	bool refused;
+
+	down_write(&shared_lock);
+	refused = bulkhead_call(answer, BULKHEAD_CALL_CELL_DESTROY, cell, 0, 0);
+	if (!refused)
+		set_console(cell, NULL);
+	up_write(&shared_lock);
+	return refused;
+}
+
+/*
+ * Where in the device something is: in the read-only area, or in a console,
+ * all of which are right behind it. `offset` becomes the one in that part.
+ */
+static void *part_at(loff_t *offset, size_t *size)
+{
+	size_t console;
+
+	*size = shared_size;
+	if (!shared_area || *offset < shared_size)
+		return shared_area;
+	*size = BULKHEAD_CONSOLE_SIZE;
+	console = (*offset - shared_size) / BULKHEAD_CONSOLE_SIZE;
+	*offset = (*offset - shared_size) % BULKHEAD_CONSOLE_SIZE;
+	return console < ARRAY_SIZE(consoles) ? consoles[console] : NULL;
+}
+
 ssize_t bulkhead_system_read(char __user *to, size_t count, loff_t *offset)
 {
-	ssize_t done = -ENODEV;
+	loff_t at = *offset;
+	ssize_t done;
+	size_t size;
+	void *part;
 
 	down_read(&shared_lock);
-	if (shared_area)
-		done = simple_read_from_buffer(to, count, offset, shared_area,
-					       shared_size + BULKHEAD_CONSOLE_AREA_SIZE);
+	part = part_at(&at, &size);
+	if (part)
+		done = simple_read_from_buffer(to, count, &at, part, size);
+	else
+		done = shared_area ? -ENXIO : -ENODEV;
 	up_read(&shared_lock);
+	if (done > 0)
+		*offset += done;
 	return done;
 }
 
-/* The consoles only. EL2 has them mapped for Linux as long as it is there. */
 ssize_t bulkhead_system_write(const char __user *from, size_t count,
 			      loff_t *offset)
 {
-	ssize_t done = -ENODEV;
-	loff_t at;
+	loff_t at = *offset;
+	ssize_t done;
+	size_t size;
+	void *part;
 
 	down_read(&shared_lock);
-	if (shared_area && *offset < shared_size) {
+	part = part_at(&at, &size);
+	if (part && part != shared_area)
+		done = simple_write_to_buffer(part, size, &at, from, count);
+	else if (part)
 		done = -EPERM;
-	} else if (shared_area) {
-		at = *offset - shared_size;
-		done = simple_write_to_buffer(shared_area + shared_size,
-					      BULKHEAD_CONSOLE_AREA_SIZE, &at,
-					      from, count);
-		*offset = at + shared_size;
-	}
+	else
+		done = shared_area ? -ENXIO : -ENODEV;
 	up_read(&shared_lock);
+	if (done > 0)
+		*offset += done;
 	return done;
 }
 

@@ -183,19 +183,19 @@ impl Device {
         Ok(outcome(request.answer).map(drop))
     }
 
-    /// Reads from the shared area.
+    /// Reads from the shared area, or from a cell's console behind it.
     ///
     /// # Errors
-    /// Bulkhead is not enabled.
+    /// Bulkhead is not enabled, or there is no such console any more.
     pub fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), Error> {
         let done = self.0.read_exact_at(bytes, offset);
         done.map_err(|error| failed("read", &error))
     }
 
-    /// Writes to the cells' consoles, behind the shared area.
+    /// Writes to a cell's console, behind the shared area.
     ///
     /// # Errors
-    /// Bulkhead is not enabled.
+    /// Bulkhead is not enabled, or there is no such console any more.
     pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
         let done = self.0.write_all_at(bytes, offset);
         done.map_err(|error| failed("write", &error))
@@ -235,6 +235,7 @@ fn span(bytes: &[u8]) -> (u64, u64) {
 fn failed(action: &str, error: &io::Error) -> Error {
     match error.raw_os_error() {
         Some(errno) if errno == Errno::NODEV.raw_os_error() => Error::NotEnabled,
+        Some(errno) if errno == Errno::NXIO.raw_os_error() => Error::NoConsole,
         _ => Error::file(action, Path::new(PATH), error),
     }
 }

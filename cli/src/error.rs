@@ -19,6 +19,9 @@ pub enum Error {
     /// The module is loaded, the hypervisor is not running.
     #[error("Bulkhead is not enabled: run `bulkhead enable` first")]
     NotEnabled,
+    /// The cell was destroyed meanwhile, and its console with it.
+    #[error("the cell has been destroyed, and its console with it")]
+    NoConsole,
     /// A file, a device or a tool did not do its part.
     #[error("{0}")]
     System(String),
@@ -31,7 +34,7 @@ impl Error {
     /// Returns the exit code of the process; `README.md` lists them.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Refused(_) => 1,
+            Self::Refused(_) | Self::NoConsole => 1,
             Self::Config(_) => 3,
             Self::NoModule | Self::NotEnabled => 4,
             Self::System(_) => 5,
@@ -51,7 +54,7 @@ impl Error {
                 reason: format!("{}{more}", error.reason),
                 ..error
             }),
-            error @ (Self::NoModule | Self::NotEnabled) => error,
+            error @ (Self::NoModule | Self::NotEnabled | Self::NoConsole) => error,
         }
     }
 

@@ -14,7 +14,7 @@
 #define BULKHEAD_MAX_CELLS 8
 
 /* src/console.rs */
-#define BULKHEAD_CONSOLE_AREA_SIZE 0xe000
+#define BULKHEAD_CONSOLE_SIZE 0x2000
 
 /* src/enter.rs */
 #define BULKHEAD_IMAGE_MAGIC 0x444145484b4c5542

@@ -150,7 +150,45 @@ wait_for 10 sh -c "bulkhead console bad --once | grep -q '^hello from a cell'"
 is "lines" "$(bulkhead console bad --once | wc -l)" 1
 bulkhead cell destroy bad > /dev/null
 
+echo "memory of the hypervisor's: two pages while there is such a cell, none before and after"
+cell /tmp/mute.dts mute
+create /tmp/mute.dts
+without=$(field hv_pages_free)
+bulkhead cell destroy mute > /dev/null
+free=$(field hv_pages_free)
+cell /tmp/bad.dts bad 'console = "ring";'
+create /tmp/bad.dts
+# Two, and the table of the cell's that names them.
+is "pages free with a console" "$(field hv_pages_free)" $((without - 3))
+# By the device: four CPUs, so two pages of info, four of logs, and then the first cell's console.
+dd if=/dev/bulkhead of=/tmp/shown bs=4096 skip=6 count=2 2> /tmp/said || fail "$(cat /tmp/said)"
+is "bytes of a new console that are not 0" "$(tr -d '\0' < /tmp/shown | wc -c)" 0
+bulkhead cell destroy bad > /dev/null
+is "pages free after it" "$(field hv_pages_free)" "$free"
+if dd if=/dev/bulkhead of=/tmp/shown bs=4096 skip=6 count=2 2> /tmp/said; then fail "a console that is gone can be read"; fi
+grep -q "No such device or address" /tmp/said || fail "$(cat /tmp/said)"
+
 echo "root writes nothing else by the device"
 if echo x | dd of=/dev/bulkhead 2> /tmp/said; then fail "root wrote to what it may only read"; fi
 grep -q "Operation not permitted" /tmp/said || fail "$(cat /tmp/said)"
+bulkhead disable
+
+echo "no memory for a console: by name"
+needed=64K
+until bulkhead enable --hv-memory "$needed" > /tmp/said 2>&1; do
+    needed=$(sed -n 's/.*it needs \([0-9]* [KM]\)iB.*/\1/p' /tmp/said | tr -d ' ')
+    [ -n "$needed" ] || fail "$(cat /tmp/said)"
+done
+free=$(field hv_pages_free)
+# Each region more wants two tables more.
+memory="0 0x40000000 0 0x200000"
+for gib in 1 2 3 4 5 6 7; do
+    cell /tmp/mute.dts mute "memory = <$memory>;"
+    bulkhead cell create /tmp/mute.dts > /tmp/said 2>&1 || break
+    bulkhead cell destroy mute > /dev/null
+    cell /tmp/bad.dts bad "memory = <$memory>; console = \"ring\";"
+    memory="$memory $gib 0 0 0x1000"
+done
+refused 1 'the hypervisor needs [0-9]+ pages more and has [0-9]+ left.*--hv-memory' bulkhead cell create /tmp/bad.dts
+is "pages free after that" "$(field hv_pages_free)" "$free"
 bulkhead disable

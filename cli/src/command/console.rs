@@ -74,7 +74,10 @@ pub fn console(context: &Context, args: &args::Console) -> Result<Report, Error>
         id: cell.id,
         complained: None,
     };
-    attached.follow(&interruption)?;
+    match attached.follow(&interruption) {
+        Err(Error::NoConsole) => attached.say("is destroyed"),
+        other => other?,
+    }
     Ok(Report::new("", json!(null)))
 }
 
@@ -212,7 +215,7 @@ impl Attached<'_> {
         let now = Known::from(&info.cells[self.id]);
         if self.known.is_over(now) {
             if self.known.generation == now.generation {
-                self.show(false)?; // Its last words are still there.
+                self.show(false)?; // Its last words, as long as they are there.
             }
             self.say("is destroyed");
             return Ok(false);

@@ -16,8 +16,8 @@ pub const COMMIT: u32 = vendor64(0x4201);
 pub const DISABLE: u32 = vendor64(0x4202);
 /// Root: this CPU leaves; EL2 is as it was found before `ENTER_JOIN`.
 pub const LEAVE: u32 = vendor64(0x4203);
-/// Root: x1 = length of the cell blob in the mailbox. Returns the cell's id. The cell's RAM is then being zeroed
-/// (state `CREATING`).
+/// Root: x1 = length of the cell blob in the mailbox. Returns the cell's id, in bits 11:0, and the physical address of its console
+/// ([`crate::console`]), which is a page's, or 0. The cell's RAM is then being zeroed (state `CREATING`).
 pub const CELL_CREATE: u32 = vendor64(0x4204);
 /// Root: x1 = cell, x2 = guest physical address, x3 = length: copies the mailbox into the cell's RAM.
 pub const CELL_LOAD: u32 = vendor64(0x4205);
@@ -30,7 +30,8 @@ pub const LOADED_ONCE: u64 = 1;
 pub const CELL_START: u32 = vendor64(0x4207);
 /// Root: x1 = cell. May answer `PENDING`: call again.
 pub const CELL_STOP: u32 = vendor64(0x4208);
-/// Root: x1 = cell. May answer `PENDING`: call again. Stops it first when it runs; its RAM is zeroed.
+/// Root: x1 = cell. May answer `PENDING`: call again. Stops it first when it runs; its RAM is zeroed. Once it has been answered, an
+/// access to what was the cell's console is an external abort.
 pub const CELL_DESTROY: u32 = vendor64(0x4209);
 /// Root: x1 = cell. Returns 0 when no work is under way for it (RAM zeroed, CPUs stopped), else `PENDING`.
 pub const CELL_WAIT: u32 = vendor64(0x420a);

@@ -4,11 +4,11 @@
 //! can hold no cell up, and what was printed before anybody looked is still there. *Input* is: root writes no more than the
 //! cell has room for.
 //!
-//! Where it is: EL2 has one for each cell that root can make, all in one area of its own memory, mapped for root and never
-//! run. That of cell n is at `(n - 1) *` [`SIZE`] of it; the area follows the shared read-only area ([`crate::info`]), in memory
-//! and in `/dev/bulkhead`, whose `pwrite` reaches this part only. A cell whose blob wants one sees it at the guest address there;
-//! its device tree has a node compatible with `bulkhead,console`. EL2 zeroes it when the cell is created, which makes two empty
-//! rings, and never looks at it.
+//! Where it is: in pages of EL2's own memory that it maps for root, and for the cell at the guest address that the blob says, from
+//! when the cell is created until it is destroyed. They are zeros then, which makes two empty rings; EL2 never looks at them. The
+//! cell's device tree has a node compatible with `bulkhead,console`. Root's module is told where the pages are by the answer to
+//! [`crate::call::CELL_CREATE`]. In `/dev/bulkhead` the console of cell n is at `(n - 1) *` [`SIZE`] behind the shared read-only
+//! area ([`crate::info`]), while there is one; `pwrite` reaches this part only.
 //!
 //! Each side believes nothing of the other's: an index counts bytes for ever, is reduced modulo the size of its ring before it
 //! is used, and a distance of two indices that is larger than the ring is none.
@@ -21,7 +21,7 @@ use crate::MAX_CELLS;
 
 /// Bytes of a cell's console, in pages.
 pub const SIZE: u64 = 0x2000;
-/// Bytes of all of them: root has none.
+/// Bytes of all of them in `/dev/bulkhead`: root has none.
 pub const AREA_SIZE: u64 = SIZE * (MAX_CELLS as u64 - 1);
 
 /// Bytes of the input ring.

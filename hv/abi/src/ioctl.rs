@@ -3,7 +3,7 @@
 //! Each `ioctl` is a transaction. It returns 0 when it was carried to an answer, which is then in
 //! [`Answer`]; -1 with errno only when the caller's memory or rights are wrong (EFAULT, EPERM, ENOTTY). `pread` at an
 //! offset reads the shared read-only area ([`crate::info`]) and, behind it, the cells' consoles ([`crate::console`]), which
-//! `pwrite` writes; ENODEV while not enabled.
+//! `pwrite` writes; ENODEV while not enabled, ENXIO where there is no console.
 
 /// Answer of EL2 or of the module.
 #[repr(C)]

@@ -39,7 +39,7 @@ fn constants() -> BTreeMap<String, u64> {
             .iter()
             .map(|(name, value)| (format!("BULKHEAD_CODE_{name}"), value.unsigned_abs())),
     );
-    all.extend(named!("BULKHEAD_CONSOLE_", console, AREA_SIZE));
+    all.extend(named!("BULKHEAD_CONSOLE_", console, SIZE));
     all.insert("BULKHEAD_ABI_VERSION".to_owned(), u64::from(ABI_VERSION));
     all.insert("BULKHEAD_MAX_CELLS".to_owned(), MAX_CELLS as u64);
     all

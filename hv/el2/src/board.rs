@@ -1,10 +1,9 @@
 //! The board as EL2 found it at enable: fixed until the next enable.
 
 use arrayvec::ArrayVec;
-use bulkhead_abi::console;
 use bulkhead_model::addr::{Hpa, Region};
 use bulkhead_model::blob::{Conduit, MAX_GICRS};
-use bulkhead_model::id::{CellId, CpuId, Mpidr};
+use bulkhead_model::id::{CpuId, Mpidr};
 use bulkhead_model::vgic::kick::Kicks;
 
 use crate::gicv2::Frames;
@@ -20,8 +19,6 @@ pub struct Board {
     pub pool: Option<Region<Hpa>>,
     /// The shared read-only area.
     pub shared: Region<Hpa>,
-    /// The cells' consoles, behind it.
-    pub consoles: Region<Hpa>,
     /// The mailbox.
     pub mailbox: Region<Hpa>,
     /// The distributor.
@@ -61,11 +58,6 @@ pub fn board() -> &'static Board {
 }
 
 impl Board {
-    /// The console of a cell, which is not root.
-    pub fn console(&self, cell: CellId) -> Hpa {
-        Hpa(self.consoles.base().0 + (cell.index() as u64 - 1) * console::SIZE)
-    }
-
     /// All CPUs' structs, in the order of the system's list.
     pub fn cpus(&self) -> impl ExactSizeIterator<Item = &'static PerCpu> + use<'_> {
         (0..self.cpu_count).map(|index| self.cpu_at(index))

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use aarch64_cpu::registers::{ID_AA64MMFR0_EL1, MPIDR_EL1, Readable, SCTLR_EL2, TCR_EL2};
 use bulkhead_abi::enter::{EnterArgs, IMAGE_MAGIC, MAILBOX_SIZE, inject};
-use bulkhead_abi::{MAX_CPUS, PAGE_SIZE, code, console};
+use bulkhead_abi::{MAX_CPUS, PAGE_SIZE, code};
 use bulkhead_model::addr::{Hpa, Region};
 use bulkhead_model::blob::SystemConfig;
 use bulkhead_model::id::{CpuId, Mpidr};
@@ -231,18 +231,18 @@ fn check(
     system::set_up_ledger(config, hv, pool, pa_bits())
 }
 
-/// Divides the hypervisor's memory behind the first tables; returns the shared read-only area, behind which the consoles are.
+/// Divides the hypervisor's memory behind the first tables; returns the shared read-only area.
 fn lay_out(config: &SystemConfig, hv: Region<Hpa>) -> Result<Region<Hpa>, Refused> {
     let first = BOOT.clean_end.load(Relaxed);
     let cpu_count = config.cpus.len();
     let shared_size = layout::shared_size(cpu_count);
-    let behind = shared_size + console::AREA_SIZE + cpu_count as u64 * CPU_AREA_SIZE + MAILBOX_SIZE;
+    let behind = shared_size + cpu_count as u64 * CPU_AREA_SIZE + MAILBOX_SIZE;
     let least = first - hv.base().0 + system::LEAST_PAGES * PAGE_SIZE + behind;
     if hv.size() < least {
         return Err(Refused::new(code::HV_MEMORY_TOO_SMALL, hv.size(), least));
     }
     let areas = layout::cpu_areas(hv.base().0, hv.size(), cpu_count);
-    let shared = areas - console::AREA_SIZE - shared_size;
+    let shared = areas - shared_size;
     // SAFETY: behind the first tables and before the shared area; nothing else is there.
     unsafe { pages::give(first, shared - first) };
     let tables = el2_tables();
@@ -313,7 +313,6 @@ fn set_board(
         // SAFETY: the area is mapped, aligned, large enough, and nobody uses it yet.
         unsafe { (address as *mut PerCpu).write(PerCpu::new(id, cpu, gicr)) };
     }
-    let consoles = Region::pages(shared.end(), console::AREA_SIZE)?;
     let stride = match config.gicrs.first() {
         Some(gicr) => gic::redistributor_stride(gicr.base().0),
         None if gicv2.is_some() => 1,
@@ -323,7 +322,6 @@ fn set_board(
         hv,
         pool,
         shared,
-        consoles,
         mailbox: Region::pages(Hpa(layout::mailbox(hv.base().0, hv.size())), MAILBOX_SIZE)
             .unwrap_or(hv),
         gicd: config.gicd,

@@ -21,9 +21,9 @@ use crate::board::board;
 use crate::layout::bytes;
 use crate::percpu::{PerCpu, Request};
 use crate::system::{self, Operation, System};
-use crate::{gate, gic, heart, listed, pages, power, root, stop, sysreg};
+use crate::{console, gate, gic, heart, listed, pages, power, root, stop, sysreg};
 
-/// `CELL_CREATE`: returns the id.
+/// `CELL_CREATE`: returns the id, with the address of the console if there is one.
 ///
 /// # Errors
 /// Whatever the blob or the ledger refuses, `NO_SUCH_SPI`, `HV_PAGES_EXHAUSTED`.
@@ -32,13 +32,18 @@ pub fn create(operation: &Operation, length: u64, caller: Mpidr) -> Result<u64, 
     let claim = &claim(length, caller, &mut delivery);
     let claim = claim.as_ref().map_err(|refused| *refused)?;
     let (id, holding) = (claim.id(), claim.holding());
-    let mut tables = Some(build_stage2(claim)?);
-    let entered = take_devices(&holding.devices).and_then(|()| {
+    let console = &console::take(holding)?;
+    let base = console.map_or(console::NONE, |window| window.hpa.base());
+    let mut tables = None;
+    let entered = build_stage2(claim, console.as_slice()).and_then(|built| {
+        tables = Some(built);
+        take_devices(&holding.devices)?;
         let all = || holding.devices.iter().map(|window| window.hpa);
-        commit(claim, delivery, &mut tables).inspect_err(|_| all().for_each(root::give_back))
+        commit(claim, delivery, &mut tables, base).inspect_err(|_| all().for_each(root::give_back))
     });
     if let Err(refused) = entered {
         tables.iter().for_each(|tables| discard(id, tables));
+        console::give_back(base);
         return Err(refused);
     }
     let taken: ArrayVec<Mpidr, MAX_CPUS> = holding
@@ -50,9 +55,6 @@ pub fn create(operation: &Operation, length: u64, caller: Mpidr) -> Result<u64, 
         gic::turn_away(&holding.spis, &taken, caller);
         gic::hand_over(&holding.spis, *first);
     }
-    if let Some(window) = console(id, holding) {
-        system::zero(window.hpa);
-    }
     let mut system = system::lock()?;
     let started = scrub(&mut system, id);
     system.publish(id);
@@ -62,7 +64,7 @@ pub fn create(operation: &Operation, length: u64, caller: Mpidr) -> Result<u64, 
         return Err(refused);
     }
     defmt::info!("cell {=usize} created", id.index());
-    Ok(id.index() as u64)
+    Ok(base.0 | id.index() as u64)
 }
 
 /// Reads what root wants, and checks whether it may have it. The claim alone is returned: it is large.
@@ -89,7 +91,12 @@ fn claim(length: u64, caller: Mpidr, delivery: &mut Delivery) -> Result<Claim, R
 
 /// Enters a claim, and takes the tables made for it; or changes nothing, when Linux has turned a CPU on meanwhile.
 #[inline(never)] // As `claim`.
-fn commit(claim: &Claim, delivery: Delivery, tables: &mut Option<Tables>) -> Result<(), Refused> {
+fn commit(
+    claim: &Claim,
+    delivery: Delivery,
+    tables: &mut Option<Tables>,
+    console: Hpa,
+) -> Result<(), Refused> {
     let mut system = system::lock()?;
     let mut claimed = claim
         .holding()
@@ -101,7 +108,7 @@ fn commit(claim: &Claim, delivery: Delivery, tables: &mut Option<Tables>) -> Res
     }
     let id = system.ledger.commit_create(claim);
     let slot = &mut system.cells[id.index()];
-    slot.tables = tables.take();
+    (slot.tables, slot.console) = (tables.take(), console);
     slot.delivery = delivery;
     slot.generation = slot.generation.wrapping_add(1);
     crate::info::set_fault(id, crate::info::NO_FAULT);
@@ -147,8 +154,7 @@ fn read_blob(length: u64) -> Result<CellConfig, Refused> {
             blob::MAX_SIZE as u64,
         ));
     }
-    let page = pages::allocate(1)
-        .ok_or_else(|| Refused::new(code::HV_PAGES_EXHAUSTED, 1, pages::free_count() as u64))?;
+    let page = pages::allocate(1)?;
     copy_from_mailbox(page, length);
     // SAFETY: the page is ours; `length` is at most its size.
     let config =
@@ -164,21 +170,13 @@ fn copy_from_mailbox(to: Hpa, length: usize) {
     unsafe { core::ptr::copy_nonoverlapping(from, to.0 as *mut u8, length) };
 }
 
-/// Where a console is.
-fn console(id: CellId, holding: &Holding) -> Option<Window> {
-    let gpa = *holding.console.first()?;
-    let hpa = Region::pages(board().console(id), gpa.size()).ok()?;
-    Some(Window { gpa, hpa })
-}
-
-fn build_stage2(claim: &Claim) -> Result<Tables, Refused> {
+fn build_stage2(claim: &Claim, console: &[Window]) -> Result<Tables, Refused> {
     let id = claim.id();
     let interface = match &board().gicv2 {
         Some(frames) => frames.cells_interface(),
         None => ArrayVec::new(),
     };
-    let console = console(id, claim.holding());
-    let parts = windows(claim.holding(), &interface, console.as_slice());
+    let parts = windows(claim.holding(), &interface, console);
     let all = parts.iter().flat_map(|(windows, _)| *windows);
     let highest = all.fold(0, |highest, window| window.gpa.end().0.max(highest));
     let bits = u8::try_from(64 - highest.saturating_sub(1).leading_zeros()).unwrap_or(u8::MAX);

@@ -1,7 +1,6 @@
 //! Where things lie: the image's sections, and the hypervisor's memory from low to high addresses.
 //!
-//! image, first tables | pages | info and log rings (root reads) | consoles (a cell and root each) | per-CPU areas |
-//! mailbox (root writes)
+//! image, first tables | pages | info and log rings (root reads) | per-CPU areas | mailbox (root writes)
 
 use bulkhead_abi::enter::MAILBOX_SIZE;
 use bulkhead_abi::info::{INFO_SIZE, LOG_RING_SIZE};

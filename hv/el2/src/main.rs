@@ -7,6 +7,7 @@
 mod board;
 mod boot;
 mod cells;
+mod console;
 mod context;
 mod enable;
 mod fast;

@@ -7,8 +7,10 @@ use core::alloc::Layout;
 use core::ptr::NonNull;
 
 use buddy_system_allocator::Heap;
+use bulkhead_abi::code;
 use bulkhead_model::addr::{Hpa, PAGE_SIZE};
 use bulkhead_model::paging::TableMemory;
+use bulkhead_model::refused::Refused;
 use spin::mutex::{SpinMutex, SpinMutexGuard};
 
 use crate::layout::bytes;
@@ -42,11 +44,15 @@ pub fn free_count() -> usize {
 }
 
 /// Allocates `count` pages of zeros (a power of two), aligned to their size.
-pub fn allocate(count: usize) -> Option<Hpa> {
-    let base = Hpa(take(count)?);
+///
+/// # Errors
+/// `HV_PAGES_EXHAUSTED`.
+pub fn allocate(count: usize) -> Result<Hpa, Refused> {
+    let exhausted = |free| Refused::new(code::HV_PAGES_EXHAUSTED, count as u64, free as u64);
+    let base = Hpa(take(count).ok_or_else(|| exhausted(free_count()))?);
     // SAFETY: the block is ours, mapped, and `count` pages long.
     unsafe { fill(base, count, 0, 0) };
-    Some(base)
+    Ok(base)
 }
 
 fn take(count: usize) -> Option<u64> {

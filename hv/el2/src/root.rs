@@ -45,20 +45,26 @@ pub fn take(window: Region<Hpa>) -> Result<(), Refused> {
     tables.unmap(&mut memory, window.base().0, window.size())
 }
 
-/// Maps a window again that was taken. The tables that it needs exist since then.
-pub fn give_back(window: Region<Hpa>) {
+/// Maps a window where it is.
+///
+/// # Errors
+/// `HV_PAGES_EXHAUSTED`: nothing changed.
+pub fn give(window: Region<Hpa>, attributes: u64) -> Result<(), Refused> {
     let Some(tables) = TABLES.get() else {
-        return;
+        return Ok(());
     };
     let base = window.base();
     let mut memory = system::memory_of(CellId::ROOT, tables);
-    let given = CHANGE
-        .lock()
-        .and_then(|_turn| tables.map(&mut memory, base.0, base, window.size(), stage2::NORMAL_RWX));
-    if given.is_err() {
+    let _turn = CHANGE.lock()?;
+    tables.map(&mut memory, base.0, base, window.size(), attributes)
+}
+
+/// Maps a window again that was taken. The tables that it needs exist since then.
+pub fn give_back(window: Region<Hpa>) {
+    if give(window, stage2::NORMAL_RWX).is_err() {
         defmt::error!(
             "a device at {=u64:#x} could not be given back to root",
-            base.0
+            window.base().0
         );
     }
 }

@@ -17,7 +17,7 @@ use core::sync::atomic::Ordering;
 use crate::board::board;
 use crate::cells::{cpus, discard, pending, scrub, start_first};
 use crate::system::{self, Operation, System};
-use crate::{gate, gic, power, root};
+use crate::{console, gate, gic, power, root};
 
 /// How long a cell's CPUs may take to stop, seconds. Then the cell is fenced.
 const STOP_SECONDS: u64 = 2;
@@ -162,6 +162,7 @@ pub fn release(_: &Operation, id: CellId, caller: Mpidr) -> Result<(), Refused> 
     let devices: ArrayVec<Region<Hpa>, MAX_DEVICES> = devices.map(|window| window.hpa).collect();
     system.cells[id.index()].is_cut_off = false; // a fenced one was
     let tables = system.cells[id.index()].tables.take();
+    let console = core::mem::replace(&mut system.cells[id.index()].console, console::NONE);
     drop(system);
     // Until the ledger says so, the interrupts are not root's: it cannot touch what is being cleaned.
     gic::hand_over(&spis, caller);
@@ -169,6 +170,7 @@ pub fn release(_: &Operation, id: CellId, caller: Mpidr) -> Result<(), Refused> 
     if let Some(tables) = tables {
         discard(id, &tables);
     }
+    console::give_back(console);
     let mut system = system::lock()?;
     let freed: ArrayVec<CpuId, MAX_CPUS> = system.ledger.cpus_of(id).collect();
     system.cells[id.index()].state = State::Free;

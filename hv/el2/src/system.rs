@@ -21,7 +21,7 @@ use crate::lock::Turns;
 use crate::pages::{self, Pages};
 use crate::panic::PANICKED;
 use crate::percpu::{PerCpu, Request};
-use crate::{cells, gate, gic, info, root, sysreg};
+use crate::{cells, console, gate, gic, info, root, sysreg};
 
 /// Pages that enable wants beyond the fixed parts: root's tables, with a few devices given away.
 pub const LEAST_PAGES: u64 = 12;
@@ -35,6 +35,8 @@ pub struct Cell {
     pub state: State,
     /// Its stage 2; `None` in a free slot, and root's (`root.rs`).
     pub tables: Option<Tables>,
+    /// Its console: pages of ours, or [`console::NONE`].
+    pub console: Hpa,
     /// How it gets its interrupts.
     pub delivery: Delivery,
     /// First instruction, and what becomes of it when it resets itself: see `entry_and_reset`.
@@ -65,6 +67,7 @@ impl Cell {
     const FREE: Self = Self {
         state: State::Free,
         tables: None,
+        console: console::NONE,
         delivery: Delivery::Direct,
         entry: 0,
         argument: 0,
@@ -171,7 +174,6 @@ pub fn set_up(config: &SystemConfig, board: &Board) -> Result<(), Refused> {
     }
     let shared = [
         (board.shared, stage2::NORMAL_RO),
-        (board.consoles, stage2::NON_CACHEABLE_RW_XN),
         (board.mailbox, stage2::NORMAL_RW_XN),
     ];
     for (region, attributes) in shared {
@@ -210,10 +212,7 @@ fn vttbr<S>(cell: CellId, tables: &Tables<S>) -> u64 {
 /// # Errors
 /// `HV_PAGES_EXHAUSTED`.
 pub fn new_tables(bits: u8) -> Result<Tables<Draft>, Refused> {
-    let count = root_pages(bits);
-    let free = pages::free_count() as u64;
-    let exhausted = Refused::new(code::HV_PAGES_EXHAUSTED, count as u64, free);
-    let root = pages::allocate(count).ok_or(exhausted)?;
+    let root = pages::allocate(root_pages(bits))?;
     Ok(Tables::for_stage2(root, bits))
 }
 
@@ -352,12 +351,11 @@ impl System {
     }
 }
 
-/// Zeroes a cell's RAM or console through EL2's mapping and completes it to the point of coherency: its next reader has caches
-/// off.
+/// Zeroes a cell's RAM through EL2's mapping and completes it to the point of coherency: its next reader has caches off.
 pub fn zero(region: Region<Hpa>) {
     let base = region.base().0 as *mut u8;
     let size = usize::try_from(region.size()).unwrap_or(0);
-    // SAFETY: the ledger gave this part of the pool, or console, which EL2 maps, to a cell none of whose CPUs runs.
+    // SAFETY: the ledger gave this part of the pool, which EL2 maps, to a cell none of whose CPUs runs.
     unsafe { base.write_bytes(0, size) };
     sysreg::clean_to_poc(region.base().0, region.size());
 }

@@ -361,7 +361,7 @@ pub struct CellConfig {
     pub delivery: Delivery,
     /// Its heartbeat.
     pub heartbeat: Heartbeat,
-    /// Where it sees its console ([`bulkhead_abi::console`]), of which there is one for each cell: it is not asked for by place.
+    /// Where it sees its console ([`bulkhead_abi::console`]), which is not asked for by place: EL2 takes pages of its own.
     pub console: Option<Gpa>,
 }
 

@@ -46,7 +46,7 @@ pub struct Holding {
     pub spis: SpiSet,
     /// Its heartbeat. The last window of its memory is its comm page, then.
     pub heartbeat: Heartbeat,
-    /// Where it sees its console: the one of its id, of the hypervisor's own memory, whose members are this cell and root
+    /// Where it sees its console: pages of the hypervisor's own memory, whose members are this cell and root
     /// ([`bulkhead_abi::console`]). One or none: an `Option` would make the empty ledger something else than zeros, which EL2's
     /// image would have to carry.
     pub console: ArrayVec<Region<Gpa>, 1>,
