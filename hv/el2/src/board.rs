@@ -64,6 +64,7 @@ impl Board {
     }
 
     /// The struct of the CPU at `index`, below `cpu_count`.
+    #[inline(never)] // Once for all: it multiplies.
     fn cpu_at(&self, index: usize) -> &'static PerCpu {
         let address = self.cpu_areas + index as u64 * CPU_AREA_SIZE + CPU_STRUCT_OFFSET;
         // SAFETY: `prepare` wrote all structs before it set the board; they are changed only through atomics.

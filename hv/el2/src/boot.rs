@@ -77,9 +77,8 @@ impl Boot {
     }
 }
 
-const _: () = assert!(
-    code::HV_MEMORY_TOO_SMALL == 50 && MAILBOX_SIZE == CPU_AREA_SIZE && CPU_AREA_SIZE == 0x4000
-);
+const _: () = assert!(code::HV_MEMORY_TOO_SMALL == 50 && MAILBOX_SIZE == 0x4000);
+const _: () = assert!(CPU_AREA_SIZE == 0x3000 && CPU_STRUCT_OFFSET == 0x2a00);
 
 /// Builds EL2's first tables. MMU off: no lock, no exclusive access, plain loads and stores only.
 #[unsafe(no_mangle)]

@@ -27,35 +27,18 @@ use crate::{console, gate, gic, heart, listed, pages, power, root, stop, sysreg}
 ///
 /// # Errors
 /// Whatever the blob or the ledger refuses, `NO_SUCH_SPI`, `HV_PAGES_EXHAUSTED`.
+#[inline(never)] // As `fill_claim`.
 pub fn create(operation: &Operation, length: u64, caller: Mpidr) -> Result<u64, Refused> {
-    let mut delivery = Delivery::Direct;
-    let claim = &claim(length, caller, &mut delivery);
-    let claim = claim.as_ref().map_err(|refused| *refused)?;
-    let (id, holding) = (claim.id(), claim.holding());
-    let console = &console::take(holding)?;
-    let base = console.map_or(console::NONE, |window| window.hpa.base());
-    let mut tables = None;
-    let entered = build_stage2(claim, console.as_slice()).and_then(|built| {
-        tables = Some(built);
-        take_devices(&holding.devices)?;
-        let all = || holding.devices.iter().map(|window| window.hpa);
-        commit(claim, delivery, &mut tables, base).inspect_err(|_| all().for_each(root::give_back))
-    });
-    if let Err(refused) = entered {
-        tables.iter().for_each(|tables| discard(id, tables));
-        console::give_back(base);
-        return Err(refused);
-    }
-    let taken: ArrayVec<Mpidr, MAX_CPUS> = holding
-        .cpus
-        .iter()
-        .filter_map(|cpu| Some(board().cpu(*cpu)?.mpidr))
-        .collect();
-    if let Some(first) = taken.first() {
-        gic::turn_away(&holding.spis, &taken, caller);
-        gic::hand_over(&holding.spis, *first);
-    }
+    let (id, console) = enter(length, caller)?;
     let mut system = system::lock()?;
+    let spis = system.ledger.spis_of(id).clone();
+    let taken: ArrayVec<Mpidr, MAX_CPUS> = cpus(&system, id).map(|cpu| cpu.mpidr).collect();
+    drop(system);
+    if let Some(first) = taken.first() {
+        gic::turn_away(&spis, &taken, caller);
+        gic::hand_over(&spis, *first);
+    }
+    system = system::lock()?;
     let started = scrub(&mut system, id);
     system.publish(id);
     drop(system);
@@ -64,17 +47,41 @@ pub fn create(operation: &Operation, length: u64, caller: Mpidr) -> Result<u64, 
         return Err(refused);
     }
     defmt::info!("cell {=usize} created", id.index());
-    Ok(base.0 | id.index() as u64)
+    Ok(console.0 | id.index() as u64)
 }
 
-/// Reads what root wants, and checks whether it may have it. The claim alone is returned: it is large.
+/// Makes a cell in the ledger, with its tables and console, and takes its devices from root; or changes nothing.
+#[inline(never)] // As `fill_claim`.
+fn enter(length: u64, caller: Mpidr) -> Result<(CellId, Hpa), Refused> {
+    let mut claim = Claim::empty();
+    let delivery = fill_claim(&mut claim, length, caller)?;
+    let (id, holding) = (claim.id(), claim.holding());
+    let console = &console::take(holding)?;
+    let base = console.map_or(console::NONE, |window| window.hpa.base());
+    let mut tables = None;
+    let entered = build_stage2(&claim, console.as_slice()).and_then(|built| {
+        tables = Some(built);
+        take_devices(&holding.devices)?;
+        let all = || holding.devices.iter().map(|window| window.hpa);
+        commit(&claim, delivery, &mut tables, base).inspect_err(|_| all().for_each(root::give_back))
+    });
+    if let Err(refused) = entered {
+        tables.iter().for_each(|tables| discard(id, tables));
+        console::give_back(base);
+        return Err(refused);
+    }
+    Ok((id, base))
+}
+
+/// Reads what root wants, and checks whether it may have it.
 #[inline(never)] // Keeps what it needs on EL2's stack out of its caller's frame.
-fn claim(length: u64, caller: Mpidr, delivery: &mut Delivery) -> Result<Claim, Refused> {
+fn fill_claim(claim: &mut Claim, length: u64, caller: Mpidr) -> Result<Delivery, Refused> {
     if !system::lock()?.is_enabled {
         return Err(Refused::new(code::NOT_ENABLED, 0, 0));
     }
-    let config = &read_blob(length);
-    let config = config.as_ref().map_err(|refused| *refused)?;
+    let mut config = CellConfig::empty();
+    read_blob(&mut config, length)?;
+    let config = &config;
     let limit = gic::intid_limit();
     if let Some(spi) = config.spis.iter().find(|spi| spi.intid() >= limit) {
         return Err(Refused::new(code::NO_SUCH_SPI, spi.intid().into(), 0));
@@ -85,12 +92,12 @@ fn claim(length: u64, caller: Mpidr, delivery: &mut Delivery) -> Result<Claim, R
         listed::find_maintenance(cpu)?;
     }
     let is_off = |cpu| board().cpu(cpu).is_some_and(is_off);
-    *delivery = config.delivery;
-    system::lock()?.ledger.prepare_create(config, is_off)
+    system::lock()?.ledger.prepare_in(claim, config, is_off)?;
+    Ok(config.delivery)
 }
 
 /// Enters a claim, and takes the tables made for it; or changes nothing, when Linux has turned a CPU on meanwhile.
-#[inline(never)] // As `claim`.
+#[inline(never)] // As `fill_claim`.
 fn commit(
     claim: &Claim,
     delivery: Delivery,
@@ -145,7 +152,7 @@ fn is_off(cpu: &PerCpu) -> bool {
 }
 
 /// Copies the blob out of root's reach, then checks it.
-fn read_blob(length: u64) -> Result<CellConfig, Refused> {
+fn read_blob(config: &mut CellConfig, length: u64) -> Result<(), Refused> {
     let length = usize::try_from(length).unwrap_or(usize::MAX);
     if length > blob::MAX_SIZE || length as u64 > PAGE_SIZE {
         return Err(Refused::new(
@@ -157,10 +164,9 @@ fn read_blob(length: u64) -> Result<CellConfig, Refused> {
     let page = pages::allocate(1)?;
     copy_from_mailbox(page, length);
     // SAFETY: the page is ours; `length` is at most its size.
-    let config =
-        CellConfig::decode(unsafe { core::slice::from_raw_parts(page.0 as *const u8, length) });
+    let read = config.read(unsafe { core::slice::from_raw_parts(page.0 as *const u8, length) });
     pages::free(page, 1);
-    config
+    read
 }
 
 /// Copies `length` bytes, at most the mailbox's, from its start to memory that EL2 maps and the caller owns.
@@ -170,6 +176,7 @@ fn copy_from_mailbox(to: Hpa, length: usize) {
     unsafe { core::ptr::copy_nonoverlapping(from, to.0 as *mut u8, length) };
 }
 
+#[inline(never)] // As `fill_claim`.
 fn build_stage2(claim: &Claim, console: &[Window]) -> Result<Tables, Refused> {
     let id = claim.id();
     let interface = match &board().gicv2 {

@@ -16,8 +16,8 @@
     .equ    BOOT_MPIDRS, 80
     .equ    BOOT_FOUND, 336
 
-    .equ    CPU_AREA_SHIFT, 14
-    .equ    CPU_STRUCT, 0x3a00
+    .equ    CPU_AREA_SIZE, 0x3000
+    .equ    CPU_STRUCT, 0x2a00
     .equ    MAILBOX_SIZE, 0x4000
     .equ    PAGE_SIZE, 0x1000
     .equ    CPU_FOUND, 272
@@ -48,7 +48,7 @@ entry:
     mov     x19, x0
     mov     x29, x1                 // hv_size
 // The image, a table, one CPU's area and the mailbox fit in, or nothing of it is touched.
-    adr     x2, __image_end + PAGE_SIZE + (1 << CPU_AREA_SHIFT) + MAILBOX_SIZE
+    adr     x2, __image_end + PAGE_SIZE + CPU_AREA_SIZE + MAILBOX_SIZE
     sub     x2, x2, x19
     cmp     x1, x2
     b.lo    too_small
@@ -64,7 +64,7 @@ entry:
     b       3b
 4:  msr     tpidr_el2, xzr          // no struct yet
     add     x3, x19, x29            // the stack of the last CPU's area; no CPU has joined
-    mov     x4, #(MAILBOX_SIZE + (1 << CPU_AREA_SHIFT) - CPU_STRUCT)
+    mov     x4, #(MAILBOX_SIZE + CPU_AREA_SIZE - CPU_STRUCT)
     sub     x3, x3, x4
     mov     sp, x3
     bl      early                   // x0, x1 as they were; fills BOOT: tables, registers, or a code
@@ -219,7 +219,7 @@ find_cpu:
     ldr     x13, [x12], #8
     cmp     x13, x9
     b.eq    3f
-    add     x11, x11, #(1 << CPU_AREA_SHIFT)
+    add     x11, x11, #CPU_AREA_SIZE
     sub     x10, x10, #1
     b       1b
 3:  mov     x12, #CPU_STRUCT

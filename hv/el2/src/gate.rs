@@ -3,7 +3,7 @@
 //! One rule: a cell's gate changes only under the system's lock; its map of affinities only while none of its CPUs runs.
 
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 
 use bulkhead_abi::{MAX_CELLS, MAX_CPUS};
 use bulkhead_model::id::{CellId, CpuId, Mpidr};
@@ -19,7 +19,7 @@ pub struct Gate {
     members: AtomicU32,
     spis: [AtomicU32; 32],
     /// By the cell's number: index of the CPU plus 1, or 0.
-    numbers: [AtomicU32; MAX_CPUS],
+    numbers: [AtomicU8; MAX_CPUS],
 }
 
 // SAFETY: `map` is written only while no CPU that reads it runs (module head); the rest is atomic.
@@ -30,7 +30,7 @@ static GATES: [Gate; MAX_CELLS] = [const {
         map: UnsafeCell::new(None),
         members: AtomicU32::new(0),
         spis: [const { AtomicU32::new(0) }; 32],
-        numbers: [const { AtomicU32::new(0) }; MAX_CPUS],
+        numbers: [const { AtomicU8::new(0) }; MAX_CPUS],
     }
 }; MAX_CELLS];
 
@@ -58,7 +58,7 @@ impl Gate {
             .numbers
             .get(usize::try_from(number).ok()?)?
             .load(Relaxed);
-        CpuId::new(usize::try_from(slot.checked_sub(1)?).ok()?)
+        CpuId::new(slot.checked_sub(1)?.into())
     }
 
     /// The cell's number of a CPU.
@@ -80,7 +80,7 @@ impl Gate {
         );
         for (number, slot) in self.numbers.iter().enumerate() {
             let cpu = ledger.virtual_cpu(cell, number);
-            slot.store(cpu.map_or(0, |cpu| cpu.number() + 1), Relaxed);
+            slot.store(cpu.map_or(0, |cpu| cpu.byte() + 1), Relaxed);
         }
         let spis = ledger.spis_of(cell);
         self.spis

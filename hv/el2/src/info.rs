@@ -6,7 +6,7 @@ use core::mem::offset_of;
 use core::sync::atomic::{AtomicU64, Ordering, fence};
 
 use bulkhead_abi::info::{
-    CellInfo, CpuInfo, FaultRecord, Health, INFO_SIZE, Info, LOG_RING_SIZE, PanicRecord,
+    CellInfo, FaultRecord, Health, INFO_SIZE, Info, LOG_RING_SIZE, PanicRecord,
 };
 use bulkhead_abi::{ABI_VERSION, enter};
 use bulkhead_model::id::{CellId, CpuId};
@@ -59,13 +59,7 @@ pub fn set_up(base: u64, build_id: u64, board: &Board) {
     put!(info, .security_states = board.kicks.security_states.into());
     put!(info, .pool_size = board.pool.map_or(0, |pool| pool.size()));
     for cpu in board.cpus() {
-        let record = CpuInfo {
-            mpidr: cpu.mpidr.get(),
-            cell: 0,
-            state: 0,
-            exits: Default::default(),
-        };
-        put!(info, .cpus[cpu.id.index()] = record);
+        put!(info, .cpus[cpu.id.index()].mpidr = cpu.mpidr.get());
     }
 }
 

@@ -6,9 +6,10 @@ use bulkhead_abi::enter::MAILBOX_SIZE;
 use bulkhead_abi::info::{INFO_SIZE, LOG_RING_SIZE};
 
 /// Bytes of one CPU's area: a page that is not mapped, so that an overflowing stack faults; the stack; the struct.
-pub const CPU_AREA_SIZE: u64 = 1 << 14;
-/// Offset of the struct in it; the stack ends there. These two are entry.S's, too.
-pub const CPU_STRUCT_OFFSET: u64 = 0x3a00;
+pub const CPU_AREA_SIZE: u64 = 0x3000;
+/// Offset of the struct in it; the stack ends there, and has 6656 bytes (hv/README.md says what it needs). These two are entry.S's,
+/// too.
+pub const CPU_STRUCT_OFFSET: u64 = 0x2a00;
 
 // Defined by image.ld; only their addresses mean something.
 unsafe extern "C" {

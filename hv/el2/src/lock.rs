@@ -7,7 +7,6 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use bulkhead_abi::code;
 use bulkhead_model::refused::Refused;
-use spin::mutex::{SpinMutex, SpinMutexGuard};
 
 use crate::panic::PANICKED;
 
@@ -15,14 +14,14 @@ use crate::panic::PANICKED;
 pub struct Turns<T> {
     next: AtomicU32,
     serving: AtomicU32,
-    value: SpinMutex<T>,
+    value: UnsafeCell<T>,
 }
 
-/// The lock, held.
-pub struct Guard<'a, T> {
-    value: SpinMutexGuard<'a, T>,
-    serving: &'a AtomicU32,
-}
+// SAFETY: whoever has the ticket that is being served reaches the value, and nobody else.
+unsafe impl<T: Send> Sync for Turns<T> {}
+
+/// The lock, held. (One pointer: it is returned in a register.)
+pub struct Guard<'a, T>(&'a Turns<T>);
 
 impl<T> Turns<T> {
     /// Makes one that nobody holds.
@@ -30,7 +29,7 @@ impl<T> Turns<T> {
         Self {
             next: AtomicU32::new(0),
             serving: AtomicU32::new(0),
-            value: SpinMutex::new(value),
+            value: UnsafeCell::new(value),
         }
     }
 
@@ -38,41 +37,46 @@ impl<T> Turns<T> {
     ///
     /// # Errors
     /// `PANICKED`, when the CPU that holds it may never come back.
+    #[inline(always)] // The error is made where it is wanted.
     pub fn lock(&self) -> Result<Guard<'_, T>, Refused> {
+        self.wait().ok_or(Refused::new(code::PANICKED, 0, 0))
+    }
+
+    #[inline(never)] // As `Guard::drop`.
+    fn wait(&self) -> Option<Guard<'_, T>> {
         let ticket = self.next.fetch_add(1, Ordering::Relaxed);
-        loop {
-            if self.serving.load(Ordering::Acquire) == ticket
-                && let Some(value) = self.value.try_lock()
-            {
-                let serving = &self.serving;
-                return Ok(Guard { value, serving });
-            }
+        while self.serving.load(Ordering::Acquire) != ticket {
             if PANICKED.load(Ordering::Acquire) {
-                return Err(Refused::new(code::PANICKED, 0, 0));
+                return None; // with its ticket: nobody behind it is served either
             }
             core::hint::spin_loop();
         }
+        Some(Guard(self))
     }
 }
 
 impl<T> Deref for Guard<'_, T> {
     type Target = T;
     fn deref(&self) -> &T {
-        &self.value
+        // SAFETY: this ticket is being served.
+        unsafe { &*self.0.value.get() }
     }
 }
 
 impl<T> DerefMut for Guard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        &mut self.value
+        // SAFETY: this ticket is being served.
+        unsafe { &mut *self.0.value.get() }
     }
 }
 
 impl<T> Drop for Guard<'_, T> {
     #[inline(never)] // Wherever a lock is given up: one call.
     fn drop(&mut self) {
-        // The next one in the queue may try now, and finds the lock free a moment later.
-        self.serving.fetch_add(1, Ordering::Release);
+        let serving = &self.0.serving;
+        // Nobody else changes it while the lock is held.
+        let ticket = serving.load(Ordering::Relaxed);
+        serving.store(ticket.wrapping_add(1), Ordering::Release);
     }
 }
 

@@ -111,6 +111,7 @@ fn settle(cell: CellId) {
 }
 
 /// Stops this CPU's cell for what it did: the record, the other CPUs, this one.
+#[inline(never)] // The record is large, and what else runs here needs no room for it.
 fn fail(cpu: &Cpu, fault: Fault) {
     let cell = cpu.shared.cell();
     let record = FaultRecord {

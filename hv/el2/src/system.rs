@@ -112,6 +112,7 @@ pub type Guard = crate::lock::Guard<'static, System>;
 ///
 /// # Errors
 /// `PANICKED`, when the CPU that holds it may never come back.
+#[inline(always)] // As `Turns::lock`.
 pub fn lock() -> Result<Guard, Refused> {
     SYSTEM.lock()
 }
@@ -169,9 +170,10 @@ pub fn set_up(config: &SystemConfig, board: &Board) -> Result<(), Refused> {
     let mut tables = new_tables(bits)?;
     let mut memory = memory_of(CellId::ROOT, &tables);
     tables.map(&mut memory, 0, Hpa(0), 1 << bits, stage2::NORMAL_RWX)?;
-    for region in system.ledger.not_roots() {
-        tables.unmap(&mut memory, region.base().0, region.size())?;
-    }
+    system
+        .ledger
+        .not_roots()
+        .try_for_each(|region| tables.unmap(&mut memory, region.base().0, region.size()))?;
     let shared = [
         (board.shared, stage2::NORMAL_RO),
         (board.mailbox, stage2::NORMAL_RW_XN),

@@ -156,7 +156,6 @@ impl SystemConfig {
             2 => Some(Conduit::Hvc),
             _ => None,
         });
-        // Large: made where it is returned, not moved there.
         let mut config = Ok(Self {
             gicd,
             psci,
@@ -228,18 +227,17 @@ impl Name {
     /// # Errors
     /// `BAD_NAME`.
     pub fn from_bytes(bytes: [u8; NAME_SIZE]) -> Result<Self, Refused> {
-        let length = bytes
-            .iter()
-            .position(|byte| *byte == 0)
-            .unwrap_or(NAME_SIZE);
-        let (name, padding) = bytes.split_at(length);
-        let is_good = name.first().is_some_and(u8::is_ascii_alphanumeric)
-            && !padding.is_empty()
-            && name
-                .iter()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
-            && padding.iter().all(|byte| *byte == 0);
-        if is_good {
+        let mut before = 0;
+        let is_good = bytes.iter().enumerate().all(|(index, byte)| {
+            let is_inside = index > 0 && before != 0;
+            before = *byte;
+            match byte {
+                0 => index > 0,
+                b'-' | b'_' | b'.' => is_inside,
+                byte => byte.is_ascii_alphanumeric() && (is_inside || index == 0),
+            }
+        });
+        if is_good && before == 0 {
             Ok(Self(bytes))
         } else {
             Err(Refused::new(code::BAD_NAME, 0, 0))
@@ -409,40 +407,50 @@ impl CellConfig {
         w.finish()
     }
 
-    /// Checks and reads a blob.
+    /// Of nothing: to be [read](Self::read) into.
+    pub fn empty() -> Self {
+        Self {
+            name: Name::ROOT,
+            cpus: ArrayVec::new(),
+            memory: ArrayVec::new(),
+            devices: ArrayVec::new(),
+            spis: ArrayVec::new(),
+            delivery: Delivery::Direct,
+            heartbeat: Heartbeat::NONE,
+            console: None,
+        }
+    }
+
+    /// Checks a blob and reads it into an [empty](Self::empty) one, where it is: it is large, and EL2's stack small.
     ///
     /// # Errors
     /// `BAD_MAGIC`, `BAD_VERSION`, `BAD_LENGTH`, `BAD_CONTENT`, `TOO_MANY`, `BAD_NAME`, `NO_SUCH_SPI`, `EMPTY`,
     /// `WRAPS`, `UNALIGNED`.
     #[inline(never)] // Keeps what it needs on EL2's stack out of its caller's frame.
-    pub fn decode(bytes: &[u8]) -> Result<Self, Refused> {
+    pub fn read(&mut self, bytes: &[u8]) -> Result<(), Refused> {
         let mut r = Reader::new(bytes, CELL_MAGIC);
-        // As a system's.
-        let mut config = Ok(Self {
-            name: r.name(),
-            delivery: match r.flag() {
-                false => Delivery::Direct,
-                true => Delivery::Listed,
-            },
-            cpus: ArrayVec::new(),
-            memory: ArrayVec::new(),
-            devices: ArrayVec::new(),
-            spis: ArrayVec::new(),
-            heartbeat: Heartbeat::NONE,
-            console: None,
-        });
-        if let Ok(config) = &mut config {
-            r.list(&mut config.cpus, Reader::mpidr);
-            r.list(&mut config.memory, memory);
-            r.list(&mut config.devices, device);
-            r.list(&mut config.spis, Reader::spi);
-            config.heartbeat = heartbeat(&mut r, &config.memory);
-            config.console = console(&mut r);
-        }
-        if let Err(refused) = r.finish() {
-            config = Err(refused);
-        }
-        config
+        self.name = r.name();
+        self.delivery = match r.flag() {
+            false => Delivery::Direct,
+            true => Delivery::Listed,
+        };
+        r.list(&mut self.cpus, Reader::mpidr);
+        r.list(&mut self.memory, memory);
+        r.list(&mut self.devices, device);
+        r.list(&mut self.spis, Reader::spi);
+        self.heartbeat = heartbeat(&mut r, &self.memory);
+        self.console = console(&mut r);
+        r.finish()
+    }
+
+    /// Checks and reads a blob.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, Refused> {
+        let mut config = Self::empty();
+        config.read(bytes)?;
+        Ok(config)
     }
 }
 

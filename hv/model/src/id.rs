@@ -22,6 +22,11 @@ impl CpuId {
         self.0 as u32
     }
 
+    /// Its number, to be kept in a table.
+    pub const fn byte(self) -> u8 {
+        self.0
+    }
+
     /// Index into arrays of `MAX_CPUS`. (The mask changes nothing: it shows the compiler that no bound can be missed.)
     pub const fn index(self) -> usize {
         self.0 as usize % MAX_CPUS

@@ -76,12 +76,12 @@ impl Holding {
             console,
         } = other;
         self.name = *name;
-        self.cpus = copy(cpus);
-        self.memory = copy(memory);
-        self.devices = copy(devices);
+        copy(&mut self.cpus, cpus);
+        copy(&mut self.memory, memory);
+        copy(&mut self.devices, devices);
         self.spis = spis.clone();
         self.heartbeat = *heartbeat;
-        self.console = copy(console);
+        copy(&mut self.console, console);
     }
 
     /// Nothing yet.
@@ -197,7 +197,7 @@ impl Ledger {
         (self.hv, self.pool, self.pa_bits) = (Some(hv), pool, pa_bits);
         self.gic = gic;
         self.gicc = system.gicv2.map(|gic| gic.gicc);
-        self.ram = copy(&system.ram);
+        copy(&mut self.ram, &system.ram);
         self.cpus = (0..)
             .zip(&system.cpus)
             .map(|(number, cpu)| Cpu {
@@ -270,6 +270,7 @@ impl Ledger {
     }
 
     /// Returns what a cell has; `None` when there is no such cell.
+    #[inline(never)] // Small where it is called, which is everywhere.
     pub fn cell(&self, cell: CellId) -> Option<&Holding> {
         self.cells[cell.index()].as_ref()
     }
@@ -335,6 +336,7 @@ impl Ledger {
     }
 
     /// The cell's CPUs in the order of its own numbers.
+    #[inline(never)] // As `cell`.
     pub fn cpus_of(&self, cell: CellId) -> impl Iterator<Item = CpuId> + '_ {
         let cpus = self.cell(cell).map_or(&[][..], |holding| &holding.cpus);
         cpus.iter().copied()

@@ -20,6 +20,15 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// Of nothing: to be [prepared](Ledger::prepare_in). No ledger takes it as it is.
+    pub fn empty() -> Self {
+        Self {
+            id: CellId::ROOT,
+            holding: Holding::new(Name::ROOT),
+            generation: 0, // a ledger that is set up counts from 1
+        }
+    }
+
     /// The id it will have.
     pub fn id(&self) -> CellId {
         self.id
@@ -42,19 +51,31 @@ impl Ledger {
     /// `CPU_OF_LINUX`; `NO_RAM`, `EMPTY`, `WRAPS`, `UNALIGNED`, `OVERLAPS_ITSELF`, `DEVICE_IS_GIC`,
     /// `MEMORY_OF_HYPERVISOR`, `MEMORY_OF_CELL`, `MEMORY_OF_LINUX`, `MEMORY_ABSENT`, `POOL_FULL`, `DEVICE_IN_RAM`,
     /// `DEVICE_OF_CELL`; `SPI_TWICE`, `SPI_OF_CELL`.
-    #[inline(never)] // Keeps what it needs on EL2's stack out of its caller's frame.
     pub fn prepare_create(
         &self,
         config: &CellConfig,
         cpu_is_off: impl Fn(CpuId) -> bool,
     ) -> Result<Claim, Refused> {
+        let mut claim = Claim::empty();
+        self.prepare_in(&mut claim, config, cpu_is_off)?;
+        Ok(claim)
+    }
+
+    /// The same in an [empty](Claim::empty) claim, where it is: it is large, and EL2's stack small.
+    ///
+    /// # Errors
+    /// As [`Self::prepare_create`]; the claim is none then.
+    #[inline(never)] // Keeps what it needs on EL2's stack out of its caller's frame.
+    pub fn prepare_in(
+        &self,
+        claim: &mut Claim,
+        config: &CellConfig,
+        cpu_is_off: impl Fn(CpuId) -> bool,
+    ) -> Result<(), Refused> {
         self.check_name(&config.name)?;
-        let mut claim = Claim {
-            id: self.free_slot()?,
-            holding: Holding::new(config.name),
-            generation: self.generation,
-        };
+        claim.id = self.free_slot()?;
         let holding = &mut claim.holding;
+        holding.name = config.name;
         holding.heartbeat = config.heartbeat;
         self.claim_cpus(&config.cpus, cpu_is_off, holding)?;
         self.claim_memory(&config.memory, holding)?;
@@ -64,7 +85,8 @@ impl Ledger {
             let region = self.claim_guest(gpa, console::SIZE, holding)?;
             push(&mut holding.console, region)?;
         }
-        Ok(claim)
+        claim.generation = self.generation;
+        Ok(())
     }
 
     fn check_name(&self, name: &Name) -> Result<(), Refused> {
@@ -267,9 +289,10 @@ pub(super) fn push<T, const N: usize>(list: &mut ArrayVec<T, N>, item: T) -> Res
     list.try_push(item).map_err(|_| full)
 }
 
-/// Copies a list at once, where a clone copies its items.
-pub(super) fn copy<T: Copy, const N: usize>(list: &ArrayVec<T, N>) -> ArrayVec<T, N> {
-    ArrayVec::try_from(list.as_slice()).unwrap_or_default()
+/// Makes a list the same as another, at once, where a clone would copy item by item, and then move.
+pub(super) fn copy<T: Copy, const N: usize>(to: &mut ArrayVec<T, N>, from: &ArrayVec<T, N>) {
+    to.clear();
+    let _ = to.try_extend_from_slice(from); // both have room for as many
 }
 
 /// Refuses with `code` a region that has an address of one of `others`.

@@ -41,7 +41,7 @@ struct Run {
     /// Their bits in a target list.
     list: u16,
     /// Number of the CPU at bit 0 of the list, plus 16.
-    first: usize,
+    first: u8,
 }
 
 /// Affinities as a cell sees them, by CPU. Made when the cell is made; for root, of all physical CPUs.
@@ -71,7 +71,7 @@ impl SgiMap {
 
     fn insert(&mut self, cpu: CpuId, mpidr: Mpidr) {
         let (group, bit) = (group(mpidr), target_bit(mpidr));
-        let first = cpu.index() + 16 - bit as usize;
+        let first = cpu.byte() + 16 - bit;
         let same = |run: &&mut Run| run.group == group && run.first == first;
         match self.runs[..self.count].iter_mut().find(same) {
             Some(run) => run.list |= 1 << bit,
@@ -142,6 +142,6 @@ const fn group(mpidr: Mpidr) -> u64 {
     aff3 << 48 | range << 44 | aff2 << 32 | aff1 << 16
 }
 
-const fn target_bit(mpidr: Mpidr) -> u32 {
-    (mpidr.get() & 0xf) as u32
+const fn target_bit(mpidr: Mpidr) -> u8 {
+    (mpidr.get() & 0xf) as u8
 }
