@@ -68,13 +68,15 @@ pub fn set_up(base: u64, build_id: u64, board: &Board) {
 pub fn update(id: CellId, cell: &CellInfo, root_cpus: u64, pages_free: u64, pool_free: u64) {
     const BEFORE_FAULT: usize = offset_of!(CellInfo, fault);
     const _: () = assert!(BEFORE_FAULT + size_of::<FaultRecord>() == size_of::<CellInfo>());
+    const WORD: usize = size_of::<u64>();
+    const _: () = assert!(BEFORE_FAULT.is_multiple_of(WORD) && align_of::<CellInfo>() == WORD);
     let Some(info) = info() else { return };
     bump(info);
     // SAFETY: as in `put`; an id is an index of the cells.
     let to = unsafe { &raw mut (*info).cells[id.index()] };
-    let from = (&raw const *cell).cast::<u8>();
+    let from = (&raw const *cell).cast::<u64>(); // bytes would be copied one by one
     // SAFETY: all but the last field of one record, which root reads and we alone write, under the lock.
-    unsafe { core::ptr::copy_nonoverlapping(from, to.cast(), BEFORE_FAULT) };
+    unsafe { core::ptr::copy_nonoverlapping(from, to.cast(), BEFORE_FAULT / WORD) };
     put!(info, .cells[CellId::ROOT.index()].cpus = root_cpus);
     put!(info, .hv_pages_free = pages_free);
     put!(info, .pool_free = pool_free);

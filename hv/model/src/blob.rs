@@ -306,7 +306,8 @@ pub struct DeviceConfig {
     pub size: u64,
 }
 
-/// How a cell gets its interrupts.
+/// How a cell gets its interrupts. (A whole word, as [`crate::id::CellId`].)
+#[repr(u64)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Delivery {
     /// By the physical CPU interface, without an exit.

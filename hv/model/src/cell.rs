@@ -8,7 +8,8 @@ use bulkhead_abi::{call, code};
 
 use crate::refused::Refused;
 
-/// Where in its life a cell is; more is said in [`bulkhead_abi::info::state`].
+/// Where in its life a cell is; more is said in [`bulkhead_abi::info::state`]. (A whole word, as [`crate::id::CellId`].)
+#[repr(u64)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum State {
     /// The slot is free.

@@ -33,43 +33,42 @@ impl CpuId {
     }
 }
 
-/// Index of a cell; 0 is the root cell.
+/// Index of a cell; 0 is the root cell. (A whole word: beside a smaller one in a `Result`, a refusal is copied byte by byte.)
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
-pub struct CellId(u8);
+pub struct CellId(usize);
 
 impl CellId {
     /// The Linux that was running.
     pub const ROOT: Self = Self(0);
 
     /// Returns `None` from [`MAX_CELLS`] on.
-    #[expect(clippy::cast_possible_truncation, reason = "compared with the limit")]
     pub const fn new(index: usize) -> Option<Self> {
         if index < MAX_CELLS {
-            Some(Self(index as u8))
+            Some(Self(index))
         } else {
             None
         }
     }
 
     /// Takes what [`Self::byte`] gave; any other value is one of the cells too.
-    #[expect(clippy::cast_possible_truncation, reason = "below the limit")]
     pub const fn from_byte(byte: u8) -> Self {
-        Self((byte as usize % MAX_CELLS) as u8)
+        Self(byte as usize % MAX_CELLS)
     }
 
     /// Its number, to be kept in an atomic.
+    #[expect(clippy::cast_possible_truncation, reason = "below MAX_CELLS")]
     pub const fn byte(self) -> u8 {
-        self.0
+        self.0 as u8
     }
 
     /// Its number, in records.
     pub const fn number(self) -> u32 {
-        self.0 as u32
+        self.byte() as u32
     }
 
     /// Index into arrays of `MAX_CELLS`; as [`CpuId::index`].
     pub const fn index(self) -> usize {
-        self.0 as usize % MAX_CELLS
+        self.0 % MAX_CELLS
     }
 }
 
