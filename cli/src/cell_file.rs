@@ -20,7 +20,7 @@ const MAX_NAMES: usize = 64;
 const RESTARTS: u32 = 3;
 
 /// Properties of the root node.
-const KNOWN: [&str; 17] = [
+const KNOWN: [&str; 18] = [
     "compatible",
     "model",
     "cpus",
@@ -31,6 +31,7 @@ const KNOWN: [&str; 17] = [
     "interrupts",
     "console",
     "bootargs",
+    "initrd",
     "device-tree",
     "device-tree-address",
     "heartbeat-ms",
@@ -118,6 +119,8 @@ pub struct CellFile {
     pub console: Option<Console>,
     /// Passed on to its software.
     pub bootargs: Option<String>,
+    /// The initial RAM disk that is loaded with its software: a path, from the cell's file on.
+    pub initrd: Option<String>,
     /// How often it promises to beat, and what if it does not.
     pub heartbeat: Heartbeat,
     /// What if it resets itself; where it is not said, its software decides.
@@ -173,6 +176,7 @@ impl CellFile {
         let (devices, allow_dma) = (reader.names("devices")?, reader.names("allow-dma")?);
         let delivery = reader.delivery()?;
         let (console, bootargs) = (reader.console()?, reader.one_string("bootargs")?);
+        let initrd = reader.one_string("initrd")?;
         let heartbeat = reader.heartbeat()?;
         let (on_reset, guest_tree) = (reader.on_reset()?, reader.guest_tree()?);
         Ok(Self {
@@ -185,6 +189,7 @@ impl CellFile {
             delivery,
             console,
             bootargs,
+            initrd,
             heartbeat,
             on_reset,
             guest_tree,
@@ -344,9 +349,15 @@ impl<'t> Reader<'t> {
                 return Err(self.place.wrong("device-tree", reason));
             }
         };
-        if tree == GuestTree::None && self.value("bootargs").is_some() {
-            let reason = "they are passed on in the device tree, and device-tree is \"none\"";
-            return Err(self.place.wrong("bootargs", reason));
+        let needs_tree = [
+            ("bootargs", "they are passed on in the device tree"),
+            ("initrd", "its place is told in the device tree"),
+        ];
+        for (property, why) in needs_tree {
+            if tree == GuestTree::None && self.value(property).is_some() {
+                let reason = format!("{why}, and device-tree is \"none\"");
+                return Err(self.place.wrong(property, reason));
+            }
         }
         Ok(tree)
     }

@@ -84,6 +84,13 @@ pub fn explain(
             "bootargs; /chosen bootargs of its tree",
         ));
     }
+    if let Some(initrd) = &cell.initrd {
+        lines.push(line(
+            "initial RAM disk",
+            initrd,
+            "initrd; loaded with the image; /chosen of its tree tells where",
+        ));
+    }
     lines
 }
 

@@ -1,7 +1,7 @@
-//! What a `run` under way has done, for whoever comes after it: `/run/bulkhead/NAME.run`.
+//! What a `run` or a `cell create` under way has done, for whoever comes after it: `/run/bulkhead/NAME.run`, `NAME.create`.
 //!
-//! One rule: a step is noted before it is done. The file is locked as long as its `run` lives, so one that nobody holds
-//! was left by a `run` that was killed.
+//! One rule: a step is noted before it is done. The file is locked as long as its command lives, so one that nobody holds
+//! was left by a command that was killed.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -22,7 +22,33 @@ pub struct Done {
     pub cell: bool,
 }
 
-/// The notes of one `run`.
+/// Whose notes they are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Of {
+    /// `run`.
+    Run,
+    /// `cell create`.
+    Create,
+}
+
+impl Of {
+    /// The file's kind.
+    pub(crate) const fn kind(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Create => "create",
+        }
+    }
+
+    const fn command(self) -> &'static str {
+        match self {
+            Self::Run => "bulkhead run",
+            Self::Create => "bulkhead cell create",
+        }
+    }
+}
+
+/// The notes of one command.
 #[derive(Debug)]
 pub struct Journal {
     file: File,
@@ -31,19 +57,29 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens that of a cell, taking over what a `run` that died has noted.
+    /// Opens that of a cell, when a command has left one.
     ///
     /// # Errors
-    /// Another `run` of the cell is under way, or the file cannot be written.
-    pub fn open(store: &Store, name: &str) -> Result<Self, Error> {
-        let path = store.path(name, "run");
+    /// The command is under way, or the file cannot be written.
+    pub fn left(store: &Store, name: &str, of: Of) -> Result<Option<Self>, Error> {
+        let is_there = store.path(name, of.kind()).exists();
+        is_there.then(|| Self::open(store, name, of)).transpose()
+    }
+
+    /// Opens that of a cell, taking over what a command that died has noted.
+    ///
+    /// # Errors
+    /// Another such command for the cell is under way, or the file cannot be written.
+    pub fn open(store: &Store, name: &str, of: Of) -> Result<Self, Error> {
+        let path = store.path(name, of.kind());
         loop {
             let file = open(&path).map_err(|error| Error::file("write", &path, &error))?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
                     return Err(Error::Refused(format!(
-                        "another `bulkhead run` of cell '{name}' is at work"
+                        "another `{}` of cell '{name}' is at work",
+                        of.command()
                     )));
                 }
                 Err(TryLockError::Error(error)) => return Err(Error::file("lock", &path, &error)),

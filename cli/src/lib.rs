@@ -33,6 +33,7 @@ pub mod progress;
 pub mod report;
 pub mod reservation;
 pub mod resolve;
+pub mod restarts;
 pub mod serial;
 pub mod store;
 pub mod suggest;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::cell_file::OnReset;
 use crate::drivers::Binding;
 use crate::error::Error;
+use crate::journal::Of;
 use crate::linux::entries;
 use crate::symbols::Symbols;
 
@@ -57,6 +58,8 @@ pub struct Record {
     pub unbound: Vec<Binding>,
     /// What it runs.
     pub image: Option<ImageRecord>,
+    /// The initial RAM disk that its file names, as a path of its own.
+    pub initrd: Option<PathBuf>,
     /// What if it resets itself, where its file says so.
     pub on_reset: Option<OnReset>,
 }
@@ -175,7 +178,7 @@ impl Store {
     /// # Errors
     /// The folder cannot be written.
     pub fn remove(&self, name: &str) -> Result<(), Error> {
-        ["json", "symbols"]
+        ["json", "symbols", Of::Create.kind()]
             .iter()
             .try_for_each(|kind| gone(&self.path(name, kind)))
     }

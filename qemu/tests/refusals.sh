@@ -169,3 +169,14 @@ echo "cells: ${made:-none}"
 for name in $made; do bulkhead cell destroy "$name"; done
 bulkhead disable
 online 0-3
+
+echo "memory that no block maps takes more of the hypervisor's than it has"
+cell /tmp/large.dts large 'memory = <0 0xc000000>;'
+bulkhead enable --memory 192M > /dev/null
+refused 1 "'memory': 192 MiB of it .* no block of 2 MiB .* enable with --memory 194M" bulkhead cell create /tmp/large.dts
+bulkhead disable
+bulkhead enable --memory 194M > /dev/null
+create /tmp/large.dts
+bulkhead cell destroy large
+bulkhead disable
+online 0-3

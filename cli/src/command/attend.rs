@@ -3,7 +3,7 @@
 //! EL2 has no image: what cannot start again with its RAM as it is, a Linux for one, stops when it resets itself.
 
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bulkhead_abi::info::{CellInfo, cause, state};
 use serde_json::json;
@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::interruption::Interruption;
 use crate::live::{self, state_name};
 use crate::report::Report;
+use crate::restarts::{LONG_ENOUGH, Restarts, SHORT_ONES};
 
 /// How often to look whether the cell still runs.
 const PERIOD: Duration = Duration::from_millis(100);
@@ -58,6 +59,7 @@ pub(super) fn wait(
     interruption: &Interruption,
 ) -> Result<Ending, Error> {
     let device = Device::open()?;
+    let (mut restarts, mut started) = (Restarts::default(), Instant::now());
     loop {
         let info = match live::read(&device) {
             Ok(info) => info,
@@ -68,10 +70,24 @@ pub(super) fn wait(
             Err(_) => return Ok(Ending::Gone),
             Ok(cell) if has_ended(cell) => return Ok(Ending::State(cell.state)),
             Ok(_) if interruption.is_wanted() => return Ok(Ending::Interrupted),
-            Ok(cell) if wants_start(cell) => start_anew(context, &device, cell)?,
+            Ok(cell) if wants_start(cell) && !restarts.again_after(started.elapsed()) => {
+                return Err(gives_up(name, cell));
+            }
+            Ok(cell) if wants_start(cell) => {
+                start_anew(context, &device, cell)?;
+                started = Instant::now();
+            }
             Ok(_) => sleep(PERIOD),
         }
     }
+}
+
+fn gives_up(name: &str, cell: &CellInfo) -> Error {
+    Error::Refused(format!(
+        "cell '{name}' is left stopped: {}, {SHORT_ONES} times in a row within {} s of its start; `bulkhead cell start {name}` starts it",
+        why(cell),
+        LONG_ENOUGH.as_secs()
+    ))
 }
 
 /// Starts a cell anew, unless somebody else does it at the same time.

@@ -1,12 +1,13 @@
 //! `cell create`: from the file to a cell, and Linux's drivers out of the way.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bulkhead_abi::code;
-use bulkhead_abi::info::Info;
+use bulkhead_abi::info::{Info, state};
 use bulkhead_model::blob::MAX_SIZE;
 use bulkhead_model::id::Mpidr;
+use bulkhead_model::ledger::{Holding, Window};
 use bulkhead_model::refused::Refused;
 use serde_json::json;
 
@@ -17,6 +18,7 @@ use crate::device::Device;
 use crate::drivers::{Binding, bindings};
 use crate::error::Error;
 use crate::guest_tree;
+use crate::journal::{Done, Journal, Of};
 use crate::linux::LinuxCpu;
 use crate::live;
 use crate::progress::watch;
@@ -25,14 +27,18 @@ use crate::resolve::{Resolved, blame, resolve};
 use crate::store::{DeviceRecord, Record};
 use crate::tree::compile;
 
+/// What one entry of a cell's stage 2 can map, bytes.
+pub(super) const BLOCK_SIZE: u64 = 2 << 20;
+
 /// Creates a cell.
 ///
 /// # Errors
 /// The file is wrong or asks for what it cannot have; nothing has changed.
 pub fn create(context: &Context, path: &Path) -> Result<Report, Error> {
     let device = Device::open()?;
-    let info = live::read(&device)?;
     let cell = CellFile::read(&compile::read(path)?, &path.display().to_string())?;
+    remove_half_made(context, &device, cell.name.as_str())?;
+    let info = live::read(&device)?;
     let board = Board::read(None)?;
     let cpus = context.linux.cpus();
     let resolved = resolve(&cell, &board, &spare(&cpus, &board, &info)?)?;
@@ -49,18 +55,29 @@ pub fn create(context: &Context, path: &Path) -> Result<Report, Error> {
     let ledger = live::ledger(&info, &context.system(&board)?, &context.store);
     let ledger = ledger
         .map_err(|refused| refusal("the running hypervisor does not match this board", refused))?;
-    ledger
+    let claim = ledger
         .prepare_create(&resolved.config, |_| true)
         .map_err(blame)?;
+    let blame = |refused: Refused| match without_blocks(claim.holding()) {
+        Some(size) if refused.code() == code::HV_PAGES_EXHAUSTED => {
+            pool_too_small(size, &cell, &info)
+        }
+        _ => blame(refused),
+    };
     let mut blob = [0; MAX_SIZE];
     let size = resolved.config.encode(&mut blob).map_err(blame)?;
     let mut record = record(path, &cell, &resolved, &board)?;
     record.blob = blob[..size].to_vec();
     record.unbound = drivers(context, &cell, &resolved)?;
     keep_older(context, &mut record);
+    let mask = linux_mask(&cpus, &board, &resolved.config.cpus)?;
+    let mut journal = Journal::open(&context.store, &record.name, Of::Create)?;
+    journal.note(Done {
+        cell: true,
+        ..Done::default()
+    })?;
     context.store.put(&record)?;
 
-    let mask = linux_mask(&cpus, &board, &resolved.config.cpus)?;
     let made = record
         .unbound
         .iter()
@@ -72,13 +89,47 @@ pub fn create(context: &Context, path: &Path) -> Result<Report, Error> {
             })?;
             answer.map_err(blame)
         });
-    match made {
-        Ok(id) => Ok(report(id, &resolved, &record)),
-        Err(error) => {
-            super::cell::give_back(context, &record)?;
-            Err(error)
-        }
+    if made.is_err() {
+        super::cell::give_back(context, &record)?;
     }
+    journal.end()?;
+    made.map(|id| report(id, &resolved, &record))
+}
+
+/// A `cell create` that was killed has left the cell behind, whole or not: nobody has used it, so it is made anew.
+fn remove_half_made(context: &Context, device: &Device, name: &str) -> Result<(), Error> {
+    let Some(mut journal) = Journal::left(&context.store, name, Of::Create)? else {
+        return Ok(());
+    };
+    let info = live::read(device)?;
+    let is_unused =
+        |cell: live::Cell<'_>| [state::CREATING, state::CREATED].contains(&cell.info.state);
+    if journal.done().cell && live::cell(&info, name).is_ok_and(is_unused) {
+        super::cell::remove(context, name)?;
+    }
+    journal.end().map(drop)
+}
+
+/// Bytes of memory that is large enough for blocks, but lies where only single pages map it.
+fn without_blocks(holding: &Holding) -> Option<u64> {
+    let is_scattered = |window: &&Window| {
+        window.hpa.size() >= BLOCK_SIZE
+            && window.gpa.base().0 % BLOCK_SIZE != window.hpa.base().0 % BLOCK_SIZE
+    };
+    let sizes = holding.ram().iter().filter(is_scattered);
+    let size = sizes.map(|window| window.hpa.size()).sum();
+    (size > 0).then_some(size)
+}
+
+/// Mapping single pages takes more of the hypervisor's memory than it has, while a pool that is a little larger takes none of it.
+fn pool_too_small(size: u64, cell: &CellFile, info: &Info) -> Error {
+    let pool = info.pool_size.next_multiple_of(BLOCK_SIZE) + BLOCK_SIZE;
+    let reason = format!(
+        "{} of it fit the memory for cells only where no block of 2 MiB maps them, and the hypervisor has no memory for so many single pages: disable, then enable with --memory {}M, or more",
+        Bytes(size),
+        pool >> 20
+    );
+    Error::Refused(cell.place.wrong("memory", reason).to_string())
 }
 
 /// Tells whether the file may be right and only what else there is stands against it.
@@ -179,8 +230,16 @@ fn record(
         devices: windows.collect(),
         unbound: Vec::new(),
         image: None,
+        initrd: initrd(cell, path),
         on_reset: cell.on_reset,
     })
+}
+
+/// Where the initial RAM disk is that a cell's file names: beside that file, unless it says where from the top.
+pub(super) fn initrd(cell: &CellFile, file: &Path) -> Option<PathBuf> {
+    let file = fs::canonicalize(file).unwrap_or(file.to_owned());
+    let named = cell.initrd.as_deref()?;
+    Some(file.parent().unwrap_or(Path::new("/")).join(named))
 }
 
 /// Finds the drivers that have to let go of the cell's devices.

@@ -39,12 +39,13 @@ pub fn load(
     let cell = live::cell(&info, name)?;
     let absolute =
         |path: &Path| fs::canonicalize(path).map_err(|error| Error::file("read", path, &error));
+    let record = context.store.get(name);
+    let of_file = record.as_ref().and_then(|record| record.initrd.as_deref());
     let image = ImageRecord {
         path: absolute(path)?,
         address,
-        initrd: initrd.map(absolute).transpose()?,
+        initrd: initrd.or(of_file).map(absolute).transpose()?,
     };
-    let record = context.store.get(name);
     let report = put(context, &device, cell, record.as_ref(), &image)?;
     if let Some(record) = record {
         context.store.put(&Record {

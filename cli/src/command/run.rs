@@ -8,6 +8,7 @@ use bulkhead_model::blob::{MemoryConfig, Placement};
 use serde_json::{Value, json};
 
 use super::attend::{self, Ending};
+use super::create::BLOCK_SIZE;
 use super::{Context, cell, create, enable, load, show};
 use crate::args;
 use crate::cell_file::CellFile;
@@ -16,13 +17,10 @@ use crate::error::Error;
 use crate::file;
 use crate::image;
 use crate::interruption::Interruption;
-use crate::journal::{Done, Journal};
+use crate::journal::{Done, Journal, Of};
 use crate::live::{self, state_name};
 use crate::report::Report;
 use crate::tree::compile;
-
-/// What one entry of a stage-2 table maps, bytes.
-const BLOCK_SIZE: u64 = 2 << 20;
 
 struct Run<'a> {
     context: &'a Context,
@@ -42,9 +40,11 @@ pub fn run(context: &Context, args: &args::Run) -> Result<Report, Error> {
     let cell = CellFile::read(&compile::read(&args.file)?, &file)?;
     // Before anything is done: a wrong path, or a wrong file, is the most likely mistake.
     image::read(&args.image, &memory(&cell), args.address)?;
-    args.initrd.as_deref().map(file::read).transpose()?;
+    let initrd = args.initrd.clone();
+    let initrd = initrd.or_else(|| create::initrd(&cell, &args.file));
+    initrd.as_deref().map(file::read).transpose()?;
     let mut run = Run {
-        journal: Journal::open(&context.store, cell.name.as_str())?,
+        journal: Journal::open(&context.store, cell.name.as_str(), Of::Run)?,
         context,
         args,
         cell,

@@ -3,10 +3,12 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bulkhead_cli::cell_file::OnReset;
 use bulkhead_cli::drivers::{Binding, Way, bindings};
 use bulkhead_cli::linux::Linux;
+use bulkhead_cli::restarts::{LONG_ENOUGH, Restarts, SHORT_ONES};
 use bulkhead_cli::store::{ImageRecord, Record, Store};
 use bulkhead_model::id::Mpidr;
 
@@ -211,6 +213,7 @@ fn record(name: &str) -> Record {
             address: None,
             initrd: Some("/initrd".into()),
         }),
+        initrd: Some("/cells/initrd".into()),
         on_reset: Some(OnReset::Reload),
     }
 }
@@ -244,4 +247,17 @@ fn a_damaged_record_is_none() {
     assert_eq!(store.get("../rtos"), None);
     assert!(store.all().is_empty());
     assert!(record("rtos").config().is_none());
+}
+
+#[test]
+fn a_cell_that_never_gets_to_its_work_is_left_stopped() {
+    let (at_once, later) = (Duration::from_secs(1), LONG_ENOUGH);
+    let mut restarts = Restarts::default();
+    // One that works in between is started for ever.
+    for _ in 0..100 {
+        assert!((1..SHORT_ONES).all(|_| restarts.again_after(at_once)));
+        assert!(restarts.again_after(later));
+    }
+    assert!((1..SHORT_ONES).all(|_| restarts.again_after(at_once)));
+    assert!(!restarts.again_after(at_once));
 }
