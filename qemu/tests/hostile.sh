@@ -3,9 +3,13 @@
 # Beside it an RTOS misses no deadline, and Linux's own work goes on, on a CPU that leaves for EL2 only to send SGIs and to look for heartbeats. Alone it has the
 # console, and says what came of each attempt.
 # run: --timeout 600 --append attempts=alone
+# run: --machine virt-v2 --timeout 600 --append attempts=alone
+# run: --machine versal --timeout 600 --append attempts=alone
 # uart1-not: WRONG|panicked
 . /usr/lib/scenario.sh
 foreign=$(printf '%#x' "$(field hv_base)")
+# A GICv2's GICH and GICV, which its tree names behind distributor and CPU interface.
+! has_gicv2 || foreign=$foreign$(hexdump -v -e '"," 8/1 "%02x"' /proc/device-tree/intc*/reg | awk -F, '{ print ",0x" $6 ",0x" $8 }')
 listed=$(sed -n 's/.*delivery=listed.*/interrupts = "listed";/p' /proc/cmdline)
 # The board's own console for cells.
 console=$(sed -n 's/.*devices = \("[^"]*"\).*/\1/p' $cells/bad.dts)

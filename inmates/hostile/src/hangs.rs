@@ -10,7 +10,7 @@ use inmate_rt::{IntId, comm, cpu, departure, exception, icc, timer};
 
 use crate::World;
 use crate::lives::Attempt;
-use crate::lives::Deed::{Answered, Silent};
+use crate::lives::Deed::{Answered, Silent, SilentV3};
 
 pub const ATTEMPTS: &[Attempt] = &[
     (
@@ -26,23 +26,27 @@ pub const ATTEMPTS: &[Attempt] = &[
         "a storm of SGIs",
         Answered(|world| storm(world, Source::Sgi)),
     ),
+    (
+        "a storm of FIQs",
+        Answered(|world| storm(world, Source::Fiq)),
+    ),
     ("spinning, all masked", Silent(|_| departure::spin())),
     ("sleeping, all masked", Silent(|_| departure::sleep())),
     (
         "spinning, masked by priority",
-        Silent(|world| masked(world, || icc::Pmr::set(0), Rest::Spin)),
+        Silent(|_| masked(|| icc::Pmr::set(0), Rest::Spin)),
     ),
     (
         "sleeping, masked by priority",
-        Silent(|world| masked(world, || icc::Pmr::set(0), Rest::Sleep)),
+        SilentV3(|_| masked(|| icc::Pmr::set(0), Rest::Sleep)),
     ),
     (
         "spinning, Group 1 off",
-        Silent(|world| masked(world, || icc::Igrpen1::set(0), Rest::Spin)),
+        Silent(|_| masked(|| icc::Igrpen1::set(0), Rest::Spin)),
     ),
     (
         "spinning, all priorities active",
-        Silent(|world| masked(world, || icc::Ap1r0::set(0x1_0001), Rest::Spin)),
+        Silent(|_| masked(|| icc::Ap1r0::set(0x1_0001), Rest::Spin)),
     ),
     (
         "spinning, in an interrupt that it never ends",
@@ -50,11 +54,11 @@ pub const ATTEMPTS: &[Attempt] = &[
     ),
     (
         "sleeping, in an interrupt that it never ends",
-        Silent(|world| never_ended(world, Rest::Sleep)),
+        SilentV3(|world| never_ended(world, Rest::Sleep)),
     ),
     (
         "sleeping, all SGIs active",
-        Silent(|world| departure::sleep_with_active_sgis(world.sgis(0x300))),
+        SilentV3(|world| departure::sleep_with_active_sgis(world.sgis(0x300))),
     ),
     (
         "sleeping, all SGIs off",
@@ -72,9 +76,13 @@ enum Rest {
 enum Source {
     Timer,
     Sgi,
+    /// SGIs that a GICv2 is told to signal as FIQs.
+    Fiq,
 }
 
 const SGI: IntId = IntId::sgi(5);
+/// `GICC_CTLR.FIQEn`, as [`icc::Igrpen0`] has it.
+const FIQS: u64 = 1;
 /// Interrupts of a storm.
 const STORM: u32 = 5000;
 static CAME: AtomicU32 = AtomicU32::new(0);
@@ -90,9 +98,7 @@ impl World {
 
     /// The timer's interrupt is due, and enabled, so that it ends a sleep.
     pub fn ring_timer(&self) {
-        if let (Some(interrupt), true) =
-            (self.tree.timer_interrupt(), self.redistributors.is_some())
-        {
+        if let Some(interrupt) = self.tree.timer_interrupt() {
             Gic::new(&self.tree, Role::First).enable(interrupt);
         }
         timer::set_alarm(0);
@@ -108,26 +114,21 @@ impl Rest {
     }
 }
 
-/// Where there is a CPU interface in registers.
-fn masked(world: &World, mask: fn(), rest: Rest) -> ! {
-    if world.redistributors.is_some() {
-        mask();
-    }
+fn masked(mask: fn(), rest: Rest) -> ! {
+    mask();
     rest.begin()
 }
 
 fn never_ended(world: &World, rest: Rest) -> ! {
-    if world.redistributors.is_some() {
-        let mut gic = Gic::new(&world.tree, Role::First);
-        gic.enable(SGI);
-        Lines::new(&world.tree).set_priority(SGI, 0);
-        exception::set_handler(match rest {
-            Rest::Spin => spin_in,
-            Rest::Sleep => sleep_in,
-        });
-        gic::send_sgi(SGI, 0);
-        cpu::unmask_interrupts();
-    }
+    let mut gic = Gic::new(&world.tree, Role::First);
+    gic.enable(SGI);
+    Lines::new(&world.tree).set_priority(SGI, 0);
+    exception::set_handler(match rest {
+        Rest::Spin => spin_in,
+        Rest::Sleep => sleep_in,
+    });
+    gic::send_sgi(SGI, 0);
+    cpu::unmask_interrupts();
     rest.begin()
 }
 
@@ -141,16 +142,23 @@ fn sleep_in(_: IntId) {
 
 /// The interrupt is due again as soon as it is served.
 fn storm(world: &World, source: Source) -> Result<(), &'static str> {
-    if world.redistributors.is_none() {
+    if source == Source::Fiq && world.interface.is_none() {
         return Ok(());
     }
     cpu::mask_interrupts();
     CAME.store(0, Relaxed);
-    exception::set_handler(on_storm);
+    exception::set_handler(if source == Source::Fiq {
+        on_fiq
+    } else {
+        on_storm
+    });
     match source {
         Source::Timer => world.ring_timer(),
-        Source::Sgi => {
+        Source::Sgi | Source::Fiq => {
             Gic::new(&world.tree, Role::First).enable(SGI);
+            if source == Source::Fiq {
+                icc::Igrpen0::set(FIQS);
+            }
             gic::send_sgi(SGI, 0);
         }
     }
@@ -181,16 +189,27 @@ fn on_storm(intid: IntId) {
     }
 }
 
-/// EOIR1 and DIR of every interrupt, in both modes of ending.
-fn end_others(world: &World) -> Result<(), &'static str> {
-    if world.redistributors.is_none() {
-        return Ok(());
+/// EL2 has it signal IRQs, each time.
+fn on_fiq(intid: IntId) {
+    if icc::Igrpen0::get() & FIQS == 0 {
+        icc::Igrpen0::set(FIQS);
+        on_storm(intid);
     }
+}
+
+/// EOIR1 and DIR of every interrupt, in both modes of ending; with a GICv2 from every CPU that an SGI may come from.
+fn end_others(world: &World) -> Result<(), &'static str> {
+    const CPUID_SHIFT: u64 = 10;
     for mode in [0, 1 << 1] {
         icc::Ctlr::set(mode);
         for intid in (0..1024).chain([8192, 0xff_ffff]) {
             icc::Eoir1::set(intid);
             icc::Dir::set(intid);
+        }
+        let sgis = (0..16).flat_map(|sgi| (1..8).map(move |cpu| cpu << CPUID_SHIFT | sgi));
+        for sgi in sgis.take_while(|_| world.interface.is_some()) {
+            icc::Eoir1::set(sgi);
+            icc::Dir::set(sgi);
         }
     }
     icc::Ctlr::set(0);
@@ -199,8 +218,8 @@ fn end_others(world: &World) -> Result<(), &'static str> {
 
 /// They are nobody's but the kick's.
 fn group0(world: &World) -> Result<(), &'static str> {
-    if world.redistributors.is_none() {
-        return Ok(());
+    if world.interface.is_some() {
+        return Ok(()); // Group 1 is all that there is: see `interface`
     }
     icc::Igrpen0::set(0);
     icc::Bpr0::set(7);

@@ -9,7 +9,7 @@ use inmate_rt::attempt::Exception;
 use inmate_rt::{Hvc, attempt, comm, cpu, println, psci, spare};
 
 use crate::World;
-use crate::{calls, controller, hangs, instructions, memory, power, registers, sgis};
+use crate::{calls, controller, hangs, instructions, interface, memory, power, registers, sgis};
 
 /// One thing that a cell must not be able to do: its name, and doing it.
 pub type Attempt = (&'static str, Deed);
@@ -26,9 +26,11 @@ pub enum Deed {
     Harmless(fn(&World) -> Result<(), Exception>),
     /// The cell says nothing more, until its heartbeat is missed and it is started anew.
     Silent(fn(&World) -> Result<(), Exception>),
+    /// So, but with a GICv2, where nothing would end it (hv/README.md, "Known weaknesses").
+    SilentV3(fn(&World) -> Result<(), Exception>),
 }
 
-const TABLES: [&[Attempt]; 11] = [
+const TABLES: [&[Attempt]; 12] = [
     instructions::ATTEMPTS,
     registers::ATTEMPTS,
     calls::ATTEMPTS,
@@ -37,6 +39,7 @@ const TABLES: [&[Attempt]; 11] = [
     controller::ATTEMPTS,
     controller::LOADS,
     controller::STORES,
+    interface::ATTEMPTS,
     memory::ACCESSES,
     memory::ATTEMPTS,
     hangs::ATTEMPTS,
@@ -71,7 +74,7 @@ pub fn go_on(world: &World) -> ! {
     let begun = kept.begun.load(Relaxed);
     let has_ended_a_life = begun > kept.returned.load(Relaxed);
     if let (true, Some((name, deed))) = (has_ended_a_life, all().nth(begun.saturating_sub(1))) {
-        let is_right = matches!(deed, Deed::Fatal(_) | Deed::Harmless(_) | Deed::Silent(_));
+        let is_right = !matches!(deed, Deed::Answered(_) | Deed::Exception(_));
         judge(name, is_right, "the end of a life");
     }
     for (number, (name, deed)) in all().enumerate().skip(begun) {
@@ -91,10 +94,13 @@ fn attempt_one(world: &World, name: &str, deed: &Deed) {
         },
         Deed::Exception(run) => judge(name, run(world).is_err(), "an exception, or not"),
         Deed::Harmless(run) => judge(name, true, came_back(run(world))),
-        Deed::Silent(_) if !world.is_watched => {
+        Deed::Silent(_) | Deed::SilentV3(_) if !world.is_watched => {
             println!("hostile: {name}: left out, as nobody would miss a heartbeat");
         }
-        Deed::Fatal(run) | Deed::Silent(run) => {
+        Deed::SilentV3(_) if world.interface.is_some() => {
+            println!("hostile: {name}: left out, as no kick would end it");
+        }
+        Deed::Fatal(run) | Deed::Silent(run) | Deed::SilentV3(run) => {
             judge(name, false, came_back(run(world)));
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! The words of `/chosen`, `bootargs` say what it does, one after the other. It announces each on its console and says
 //! what came of it, if it still can:
-//! `attempts=ADDR`: all of [`lives`], ADDR being memory of someone else;
+//! `attempts=ADDR`: all of [`lives`], ADDR being memory of someone else, or `ADDR,GICH,GICV` with what of a GICv2 is nobody's;
 //! `read=ADDR`, `write=ADDR`, `exec=ADDR`: touches that address; `spin`, `wfi`: masks everything and spins or sleeps;
 //! `pmr`, `deaf`, `active`: masks by ICC_PMR_EL1, turns group 1 off, marks the highest priorities as active, before what follows;
 //! `vector-loop`: gets stuck in its own exception vector; `off`, `reset`, `off-smc`, `reset-smc`, `cpu-off`: asks PSCI for it;
@@ -15,6 +15,7 @@ mod calls;
 mod controller;
 mod hangs;
 mod instructions;
+mod interface;
 mod life;
 mod lives;
 mod memory;
@@ -36,6 +37,11 @@ pub struct World {
     distributor: Range,
     /// Of a GICv3.
     redistributors: Option<Range>,
+    /// Of a GICv2.
+    interface: Option<Range>,
+    /// Of a GICv2, where they were told, else foreign memory.
+    gich: Outside,
+    gicv: Outside,
     /// The one SPI that the cell has, the console's.
     own_spi: Option<IntId>,
     /// A missed heartbeat is noticed.
@@ -92,12 +98,15 @@ fn obey(tree: &Tree, word: &str) {
 }
 
 fn attempt_all(tree: &Tree, argument: &str) {
-    let Some(foreign) = memory::outside(tree, argument) else {
+    let mut places = argument.split(',').map(|word| memory::outside(tree, word));
+    let Some(Some(foreign)) = places.next() else {
         return;
     };
-    let (distributor, redistributors) = match (tree.gic(), tree.gicv2()) {
-        (Some((distributor, redistributors)), _) => (distributor, Some(redistributors)),
-        (None, Some((distributor, _))) => (distributor, None),
+    let mut other = || places.next().flatten().unwrap_or(foreign);
+    let (gich, gicv) = (other(), other());
+    let (distributor, redistributors, interface) = match (tree.gic(), tree.gicv2()) {
+        (Some((distributor, redistributors)), _) => (distributor, Some(redistributors), None),
+        (None, Some((distributor, interface))) => (distributor, None, Some(interface)),
         (None, None) => return println!("hostile: no interrupt controller in the tree"),
     };
     lives::go_on(&World {
@@ -105,6 +114,9 @@ fn attempt_all(tree: &Tree, argument: &str) {
         foreign,
         distributor,
         redistributors,
+        interface,
+        gich,
+        gicv,
         own_spi: tree.console().and_then(|console| console.interrupt),
         is_watched: tree.comm().is_some(),
     })

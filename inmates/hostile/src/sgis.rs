@@ -1,6 +1,7 @@
 //! SGIs to CPUs that are not the cell's. That none came anywhere is for those CPUs to tell.
 
 use inmate_rt::attempt::{self, Exception};
+use inmate_rt::comm;
 
 use crate::World;
 use crate::lives::Attempt;
@@ -28,6 +29,7 @@ pub const ATTEMPTS: &[Attempt] = &[
         Answered(|world| send(world, attempt::sgi1_other, &[1 << 40, 0xfffe])),
     ),
     ("1000 SGIs to all", Answered(storm)),
+    ("SGIs by a GICv2's distributor", Answered(by_distributor)),
 ];
 
 /// By Aff1, Aff2, Aff3 and the range selector.
@@ -56,4 +58,22 @@ fn send(
 
 fn storm(world: &World) -> Result<(), &'static str> {
     (0..63).try_for_each(|_| send(world, attempt::sgi1, &[1 << 40]))
+}
+
+/// `GICD_SGIR`: to each filter, the reserved one too, with the bits that only the secure side has; to lists of every CPU that
+/// there can be.
+fn by_distributor(world: &World) -> Result<(), &'static str> {
+    const SGIR: u64 = 0xf00;
+    if world.interface.is_none() {
+        return Ok(()); // a GICv3 has none
+    }
+    for round in 0..1000 {
+        comm::beat();
+        for filter in 0..4 {
+            let value = filter << 24 | 0xfe_0000 | (round & 1) << 15 | round & 0xf;
+            attempt::store32(world.distributor(SGIR), value).map_err(|_| "an exception")?;
+        }
+    }
+    world.tidy();
+    Ok(())
 }
