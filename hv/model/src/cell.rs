@@ -8,8 +8,9 @@ use bulkhead_abi::{call, code};
 
 use crate::refused::Refused;
 
-/// Where in its life a cell is; more is said in [`bulkhead_abi::info::state`]. (A whole word, as [`crate::id::CellId`].)
-#[repr(u64)]
+/// Where in its life a cell is; more is said in [`bulkhead_abi::info::state`]. (Half a word, for [`crate::id::CellId`]'s
+/// reason: there are tables of states.)
+#[repr(u32)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum State {
     /// The slot is free.
