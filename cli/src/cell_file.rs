@@ -27,6 +27,7 @@ const KNOWN: [&str; 18] = [
     "memory",
     "memory-physical",
     "devices",
+    "share-page",
     "allow-dma",
     "interrupts",
     "console",
@@ -111,6 +112,8 @@ pub struct CellFile {
     pub memory: Vec<Memory>,
     /// Paths or aliases of its devices.
     pub devices: Vec<String>,
+    /// Those of its devices that it gets by the range of their registers where others have some in the same page.
+    pub share_page: Vec<String>,
     /// Those of its devices that may do DMA.
     pub allow_dma: Vec<String>,
     /// How it gets its interrupts.
@@ -174,6 +177,7 @@ impl CellFile {
         let name = reader.name()?;
         let (cpus, memory) = (reader.cpus()?, reader.memory()?);
         let (devices, allow_dma) = (reader.names("devices")?, reader.names("allow-dma")?);
+        let share_page = reader.names("share-page")?;
         let delivery = reader.delivery()?;
         let (console, bootargs) = (reader.console()?, reader.one_string("bootargs")?);
         let initrd = reader.one_string("initrd")?;
@@ -185,6 +189,7 @@ impl CellFile {
             cpus,
             memory,
             devices,
+            share_page,
             allow_dma,
             delivery,
             console,

@@ -55,11 +55,18 @@ pub fn explain(
         lines.extend(device_lines(cell, resolved, device));
     }
     for window in &resolved.config.devices {
-        lines.push(line(
-            "pages",
-            range(window.hpa.0, window.size),
-            "the whole pages that hold these registers; mapped where they are",
-        ));
+        let (what, from) = if window.is_part() {
+            (
+                "part",
+                "share-page: these registers of a page of others; each access is an exit",
+            )
+        } else {
+            (
+                "pages",
+                "the whole pages that hold these registers; mapped where they are",
+            )
+        };
+        lines.push(line(what, range(window.hpa.0, window.size), from));
     }
     lines.extend(everyone(resolved, board));
     lines.push(tree(cell, resolved, tree_size));

@@ -5,14 +5,13 @@
 
 mod blame;
 mod devices;
+mod registers;
 mod warnings;
 
 use arrayvec::ArrayVec;
 use bulkhead_abi::console;
 use bulkhead_model::addr::{Gpa, Hpa, PAGE_SIZE};
-use bulkhead_model::blob::{
-    CellConfig, Delivery, DeviceConfig, MAX_DEVICES, MemoryConfig, Placement,
-};
+use bulkhead_model::blob::{CellConfig, Delivery, MemoryConfig, Placement};
 use bulkhead_model::id::{Mpidr, Spi};
 
 use crate::args;
@@ -24,7 +23,7 @@ use crate::tree::interrupts::Interrupt;
 use crate::tree::reg::{Window, windows};
 use crate::tree::{Named, Node};
 pub use blame::blame;
-use devices::{Beside, is_used, merge, pages};
+use devices::Beside;
 pub use devices::{Device, is_pci};
 
 /// A cell, ready for the ledger and for its own device tree.
@@ -84,9 +83,10 @@ pub fn resolve<'t>(
     }
     let beside = Beside::new(board, &devices);
     let mut warnings = Vec::new();
-    claim_registers(&mut config, cell, &devices, &beside, &mut warnings)?;
+    let shared = some_of(cell, board, &devices, "share-page", &cell.share_page)?;
+    registers::claim(&mut config, cell, &devices, &shared, &beside, &mut warnings)?;
     claim_interrupts(&mut config, cell, &devices, &beside)?;
-    let allowed = allowed(cell, board, &devices)?;
+    let allowed = some_of(cell, board, &devices, "allow-dma", &cell.allow_dma)?;
     warnings.extend(warnings::warnings(cell, &devices, &allowed));
     warnings.extend(warnings::kinds(&board.cpus()?, &config.cpus));
     if cell.heartbeat.is_wanted() {
@@ -253,62 +253,6 @@ fn cpus<const N: usize>(
     Ok(chosen)
 }
 
-/// Adds the pages that hold the devices' registers.
-fn claim_registers(
-    config: &mut CellConfig,
-    cell: &CellFile,
-    devices: &[Device<'_>],
-    beside: &Beside<'_>,
-    warnings: &mut Vec<String>,
-) -> Result<(), ConfigError> {
-    let mut all: Vec<Window> = Vec::new();
-    for device in devices {
-        let path = device.node.path();
-        let wrong = |reason: String| cell.place.wrong("devices", format!("{path}: {reason}"));
-        let mut seen: Vec<Window> = Vec::new();
-        for registers in &device.registers {
-            let pages = pages(*registers).ok_or_else(|| {
-                wrong(format!(
-                    "its registers at {:#x} make no region",
-                    registers.base
-                ))
-            })?;
-            if seen.contains(&pages) {
-                continue;
-            }
-            seen.push(pages);
-            for other in beside.in_pages(pages, device) {
-                let (at, other, is_used) = (pages.base, other.path(), is_used(other));
-                if is_used {
-                    let reason = format!("it shares its page at {at:#x} with {other}");
-                    return Err(wrong(format!(
-                        "{reason}, which would go along; list {other} too"
-                    )));
-                }
-                warnings.push(format!(
-                    "{path}: {other}, which is disabled, is in its page at {at:#x} and goes along"
-                ));
-            }
-            merge(&mut all, pages);
-        }
-    }
-    if all.len() > MAX_DEVICES {
-        let reason = format!("they have {} separate windows of registers", all.len());
-        return Err(cell
-            .place
-            .wrong("devices", format!("{reason}; the limit is {MAX_DEVICES}")));
-    }
-    for window in all {
-        let window = DeviceConfig {
-            gpa: Gpa(window.base),
-            hpa: Hpa(window.base),
-            size: window.size,
-        };
-        push(&mut config.devices, window, &cell.place, "devices")?;
-    }
-    Ok(())
-}
-
 /// Adds the devices' shared peripheral interrupts.
 fn claim_interrupts(
     config: &mut CellConfig,
@@ -340,23 +284,25 @@ fn claim_interrupts(
     Ok(())
 }
 
-/// Finds the devices that may do DMA.
-fn allowed<'t>(
+/// Finds those of the cell's devices that a property names.
+fn some_of<'t>(
     cell: &CellFile,
     board: &'t Board,
     devices: &[Device<'t>],
+    property: &str,
+    names: &[String],
 ) -> Result<Vec<Node<'t>>, ConfigError> {
-    let allow = |name: &String| {
-        let node = find(cell, board, "allow-dma", name)?;
+    let one = |name: &String| {
+        let node = find(cell, board, property, name)?;
         let mut own = devices.iter().map(|device| device.node);
         own.find(|own| *own == node).ok_or_else(|| {
             cell.place.wrong(
-                "allow-dma",
+                property,
                 format!("'{name}' is not one of the cell's devices; list it in 'devices'"),
             )
         })
     };
-    cell.allow_dma.iter().map(allow).collect()
+    names.iter().map(one).collect()
 }
 
 fn console_device<'t>(

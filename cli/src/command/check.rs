@@ -234,7 +234,7 @@ fn report(cell: &CellFile, resolved: &Resolved<'_>, board: &Board, tree_size: us
         "heartbeat": config.comm().map(|comm| json!({ "period_ms": config.heartbeat.period_ms, "on_stall": on_stall(config.heartbeat), "comm": comm.0 })),
         "console": config.console.map(|gpa| gpa.0),
         "memory": cell.memory.iter().map(|m| json!({ "gpa": m.gpa, "size": m.size, "hpa": m.hpa })).collect::<Vec<_>>(),
-        "devices": config.devices.iter().map(|d| json!({ "gpa": d.gpa.0, "hpa": d.hpa.0, "size": d.size })).collect::<Vec<_>>(),
+        "devices": config.devices.iter().map(|d| json!({ "gpa": d.gpa.0, "hpa": d.hpa.0, "size": d.size, "costs_exits": d.is_part() })).collect::<Vec<_>>(),
         "reserved": reserved.map(|r| json!({ "node": r.node.path(), "base": r.region.base().0, "size": r.region.size() })),
         "warnings": resolved.warnings, "tree": tree_size, "on_reset": cell.on_reset.map(OnReset::name),
         "spis": config.spis.iter().map(|spi| spi.intid()).collect::<Vec<_>>(), "delivery": delivery,

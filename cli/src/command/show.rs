@@ -125,6 +125,7 @@ fn summary(info: &Info, cell: Cell<'_>) -> Value {
         "cause": cause_name(cell.info.cause), "restarts": cell.info.restarts,
         "cpus": mpidrs, "ram_size": cell.info.ram_size, "gpa": cell.info.gpa, "hpa": cell.info.hpa,
         "spi_count": cell.info.spi_count, "delivery": delivery(cell.info), "exits": exits(info, cell.id),
+        "console": (cell.info.console != u64::MAX && cell.id != 0).then_some(cell.info.console),
         "fault": to_json(&cell.info.fault),
     })
 }
@@ -213,6 +214,12 @@ pub fn show(context: &Context, name: &str) -> Result<Report, Error> {
             c.spi_count,
             delivery(c)
         ));
+        if c.console != u64::MAX {
+            lines.push(format!(
+                "  console: ring at {:#x}; bulkhead console {name}",
+                c.console
+            ));
+        }
         lines.extend(life_lines(c));
     }
     if let Some(record) = context.store.get(name) {

@@ -421,3 +421,62 @@ fn a_ring_console_is_behind_everything_and_is_where_it_prints() {
     assert!(node.is_compatible("bulkhead,console"));
     assert_eq!(windows(node).unwrap(), [window(0x4100_1000, 0x2000)]);
 }
+
+#[test]
+fn a_device_may_have_a_part_of_a_page_and_that_costs_exits() {
+    let tricky = read("tricky");
+    let change = "-console; devices = \"/soc/watchdog@2f00\"; share-page = \"/soc/watchdog@2f00\"";
+    let resolved_one = resolved(&tricky, change);
+    assert_eq!(devices(&resolved_one.config), [(0xfe00_2f00, 0x100)]);
+    let costs = "/soc/watchdog@2f00: its 0x100 bytes of registers at 0xfe002f00 share their page with /soc/timer@2000: costs \
+                 exits, one for each access to that page, by Linux too";
+    assert!(
+        resolved_one.warnings.iter().any(|line| line == costs),
+        "{:?}",
+        resolved_one.warnings
+    );
+    // Both timers have their interrupt together, and are apart from the watchdog.
+    let change = "-console; devices = \"/soc/timer@2000\", \"/soc/timer@2100\"; \
+                  share-page = \"/soc/timer@2000\", \"/soc/timer@2100\"";
+    assert_eq!(
+        devices(&resolved(&tricky, change).config),
+        [(0xfe00_2000, 0x100), (0xfe00_2100, 0x100)]
+    );
+    // With a page of its own it is not divided.
+    let config = resolved(&read("virt"), "share-page = \"serial1\"").config;
+    assert_eq!(devices(&config), [(0x904_0000, 0x1000)]);
+    assert!(!config.devices[0].is_part());
+}
+
+/// Its device windows, all seen where they are.
+fn devices(config: &CellConfig) -> Vec<(u64, u64)> {
+    let devices = config.devices.iter();
+    devices
+        .inspect(|d| assert_eq!(d.gpa.0, d.hpa.0))
+        .map(|d| (d.hpa.0, d.size))
+        .collect()
+}
+
+#[test]
+fn only_the_ends_of_long_registers_are_divided() {
+    let source = std::fs::read_to_string(board("virt")).unwrap();
+    let path = crate::support::folder().join("board.dts");
+    let more = "/ { long@b000800 { compatible = \"x\"; reg = <0 0xb000800 0 0x2900>; }; \
+        before@b000000 { compatible = \"x\"; reg = <0 0xb000000 0 0x800>; }; \
+        behind@b003200 { compatible = \"x\"; reg = <0 0xb003200 0 4>; }; };";
+    std::fs::write(&path, format!("{source}\n{more}\n")).unwrap();
+    let longer = Board::read(Some(&path)).unwrap();
+    let change = "-console; devices = \"/long@b000800\"; share-page = \"/long@b000800\"";
+    let config = resolved(&longer, change).config;
+    let whole = (0xb00_1000, 0x2000);
+    let ends = [(0xb00_0800, 0x800), (0xb00_3000, 0x100)];
+    assert_eq!(devices(&config), [whole, ends[0], ends[1]]);
+    assert_eq!(
+        config
+            .devices
+            .iter()
+            .map(|d| d.is_part())
+            .collect::<Vec<_>>(),
+        [false, true, true]
+    );
+}

@@ -295,11 +295,11 @@ const RATES: &str = " CELL  STATE    CPUS     RAM  BEATS/S  EXITS/S
  root  running     3       -        -       16
  rtos  running     1  16 MiB        -     1000
 
- CPU  AFFINITY  CELL  EXITS  EXITS/S  HVC/S  SMC/S  SGI/S  GICD/S  GICR/S  SYSREG/S  RETRY/S  ABORT/S  KICK/S  OTHER/S  IRQ/S
- 0    0x0       root     31       16     15      0      0       0       0         0        0        0       0      0.5      0
- 1    0x1       root      0        0      0      0      0       0       0         0        0        0       0        0      0
- 2    0x2       root      0        0      0      0      0       0       0         0        0        0       0        0      0
- 3    0x3       rtos   2000     1000      0      0   1000       0       0         0        0        0       0        0      0";
+ CPU  AFFINITY  CELL  EXITS  EXITS/S  HVC/S  SMC/S  SGI/S  GICD/S  GICR/S  SYSREG/S  RETRY/S  ABORT/S  KICK/S  OTHER/S  IRQ/S  PART/S
+ 0    0x0       root     31       16     15      0      0       0       0         0        0        0       0      0.5      0       0
+ 1    0x1       root      0        0      0      0      0       0       0         0        0        0       0        0      0       0
+ 2    0x2       root      0        0      0      0      0       0       0         0        0        0       0        0      0       0
+ 3    0x3       rtos   2000     1000      0      0   1000       0       0         0        0        0       0        0      0       0";
 
 #[test]
 fn what_can_be_done_next_depends_on_the_state() {

@@ -82,11 +82,14 @@ pub mod exit {
     pub const OTHER: usize = 9;
     /// Interrupt of a cell with listed delivery.
     pub const IRQ: usize = 10;
+    /// Access to a page of device registers that several have a part of.
+    pub const PART: usize = 11;
     /// How many causes.
-    pub const COUNT: usize = 11;
+    pub const COUNT: usize = 12;
     /// Names by index.
     pub const NAMES: [&str; COUNT] = [
         "hvc", "smc", "sgi", "gicd", "gicr", "sysreg", "retry", "abort", "kick", "other", "irq",
+        "part",
     ];
 }
 

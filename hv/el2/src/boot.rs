@@ -18,6 +18,7 @@ use crate::board::{BOARD, Board};
 use crate::layout::{self, CPU_AREA_SIZE, CPU_STRUCT_OFFSET};
 use crate::pages::{self, Pages};
 use crate::percpu::PerCpu;
+use crate::system::Operation;
 use crate::{gic, gicv2, info, pen, system};
 
 /// What CPUs with the MMU off need, and the answer of `ENTER_PREPARE`. Offsets are entry.S's.
@@ -261,6 +262,21 @@ fn lay_out(config: &SystemConfig, hv: Region<Hpa>) -> Result<Region<Hpa>, Refuse
 
 fn el2_tables() -> Tables {
     Tables::of_stage1(Hpa(EL2_ROOT.load(Relaxed)))
+}
+
+/// Maps pages of device registers for EL2, where they are not yet.
+///
+/// # Errors
+/// `HV_PAGES_EXHAUSTED`.
+pub fn map_registers(_: &Operation, pages: Region<Hpa>) -> Result<(), Refused> {
+    let (base, size) = (pages.base(), pages.size());
+    el2_tables().map(
+        &mut Pages::El2,
+        base.0,
+        base,
+        size,
+        stage1_el2::DEVICE_STRICT,
+    )
 }
 
 /// Maps the interrupt controller, and the pool: EL2 zeroes and fills the cells' RAM.

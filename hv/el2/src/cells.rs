@@ -21,7 +21,7 @@ use crate::board::board;
 use crate::layout::bytes;
 use crate::percpu::{PerCpu, Request};
 use crate::system::{self, Operation, System};
-use crate::{console, gate, gic, heart, listed, pages, power, root, stop, sysreg};
+use crate::{boot, console, gate, gic, heart, listed, pages, power, root, stop, sysreg};
 
 /// `CELL_CREATE`: returns the id, with the address of the console if there is one.
 ///
@@ -29,7 +29,7 @@ use crate::{console, gate, gic, heart, listed, pages, power, root, stop, sysreg}
 /// Whatever the blob or the ledger refuses, `NO_SUCH_SPI`, `HV_PAGES_EXHAUSTED`.
 #[inline(never)] // As `fill_claim`.
 pub fn create(operation: &Operation, length: u64, caller: Mpidr) -> Result<u64, Refused> {
-    let (id, console) = enter(length, caller)?;
+    let (id, console, are_taken) = enter(operation, length, caller)?;
     let mut system = system::lock()?;
     let spis = system.ledger.spis_of(id).clone();
     let taken: ArrayVec<Mpidr, MAX_CPUS> = cpus(&system, id).map(|cpu| cpu.mpidr).collect();
@@ -39,7 +39,7 @@ pub fn create(operation: &Operation, length: u64, caller: Mpidr) -> Result<u64, 
         gic::hand_over(&spis, *first);
     }
     system = system::lock()?;
-    let started = scrub(&mut system, id);
+    let started = are_taken.and_then(|()| scrub(&mut system, id));
     system.publish(id);
     drop(system);
     if let Err(refused) = started {
@@ -50,27 +50,35 @@ pub fn create(operation: &Operation, length: u64, caller: Mpidr) -> Result<u64, 
     Ok(console.0 | id.index() as u64)
 }
 
+/// What `enter` made: the cell, its console, and whether root has let go of all its devices; if not, the cell must go.
+type Entered = (CellId, Hpa, Result<(), Refused>);
+
 /// Makes a cell in the ledger, with its tables and console, and takes its devices from root; or changes nothing.
 #[inline(never)] // As `fill_claim`.
-fn enter(length: u64, caller: Mpidr) -> Result<(CellId, Hpa), Refused> {
+fn enter(operation: &Operation, length: u64, caller: Mpidr) -> Result<Entered, Refused> {
     let mut claim = Claim::empty();
     let delivery = fill_claim(&mut claim, length, caller)?;
     let (id, holding) = (claim.id(), claim.holding());
+    let parts = holding.devices.iter().filter(|window| window.hpa.is_part());
+    for part in parts {
+        boot::map_registers(operation, part.hpa.to_pages())?;
+    }
     let console = &console::take(holding)?;
     let base = console.map_or(console::NONE, |window| window.hpa.base());
     let mut tables = None;
     let entered = build_stage2(&claim, console.as_slice()).and_then(|built| {
         tables = Some(built);
-        take_devices(&holding.devices)?;
-        let all = || holding.devices.iter().map(|window| window.hpa);
-        commit(&claim, delivery, &mut tables, base).inspect_err(|_| all().for_each(root::give_back))
+        commit(&claim, delivery, &mut tables, base)
     });
     if let Err(refused) = entered {
         tables.iter().for_each(|tables| discard(id, tables));
         console::give_back(base);
         return Err(refused);
     }
-    Ok((id, base))
+    // Only now: an access of root's to what it keeps of a page is made for it as soon as it traps.
+    let mut devices = holding.devices.iter();
+    let are_taken = devices.try_for_each(|window| root::take(window.hpa.to_pages()));
+    Ok((id, base, are_taken))
 }
 
 /// Reads what root wants, and checks whether it may have it.
@@ -193,6 +201,9 @@ fn build_stage2(claim: &Claim, console: &[Window]) -> Result<Tables, Refused> {
         .iter()
         .flat_map(|(windows, attributes)| windows.iter().map(|window| (window, *attributes)));
     let mapped = all.try_for_each(|(window, attributes)| {
+        if window.hpa.is_part() {
+            return Ok(()); // EL2 makes each access.
+        }
         let (gpa, hpa) = (window.gpa.base().0, window.hpa.base());
         tables.map(&mut memory, gpa, hpa, window.hpa.size(), attributes)
     });
@@ -225,18 +236,6 @@ fn windows<'a>(
 pub fn discard(id: CellId, tables: &Tables) {
     tables.free_all(&mut system::memory_of(id, tables));
     pages::free(tables.root(), tables.root_pages());
-}
-
-/// Takes device windows out of root's stage 2: all of them or none.
-fn take_devices(devices: &[Window]) -> Result<(), Refused> {
-    for (index, window) in devices.iter().enumerate() {
-        if let Err(refused) = root::take(window.hpa) {
-            let taken = devices.iter().take(index);
-            taken.for_each(|window| root::give_back(window.hpa));
-            return Err(refused);
-        }
-    }
-    Ok(())
 }
 
 /// Has the cell's RAM zeroed by its first CPU.

@@ -18,7 +18,7 @@ use bulkhead_model::trap::{
 use crate::guest::Exit;
 use crate::percpu::Cpu;
 use crate::vgic::{self, Answer};
-use crate::{gic, hypercall, info, listed, power, registers, root, sysreg};
+use crate::{gic, hypercall, info, listed, parts, power, registers, root, sysreg};
 
 /// Why a cell must stop.
 #[derive(Clone, Copy, Debug)]
@@ -151,6 +151,10 @@ fn data_abort(cpu: &mut Cpu, abort: DataAbort) -> Outcome {
                 let answer = listed::with_all_physical(cpu.shared, || {
                     vgic::access(cpu.shared, ipa, access.size, write)
                 });
+                let answer = match answer {
+                    Answer::NotOurs => parts::access(cpu.shared, ipa, access.size, write),
+                    done => done,
+                };
                 if let Answer::Done(value) = answer {
                     if let (false, Some(x)) = (
                         access.is_write,
@@ -162,7 +166,9 @@ fn data_abort(cpu: &mut Cpu, abort: DataAbort) -> Outcome {
                     return Outcome::Resume;
                 }
             }
-            None => undecodable = vgic::is_ours(cpu.shared, ipa),
+            None => {
+                undecodable = vgic::is_ours(cpu.shared, ipa) || parts::is_ours(cpu.shared, ipa, 1)
+            }
         }
     }
     let kind = match (undecodable, abort.is_write) {

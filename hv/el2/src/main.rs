@@ -29,6 +29,7 @@ mod log;
 mod mmio;
 mod pages;
 mod panic;
+mod parts;
 mod pen;
 mod percpu;
 mod power;

@@ -15,6 +15,29 @@ macro_rules! load {
     }};
 }
 
+/// Loads (`write` is `None`) or stores so many bytes; returns what was loaded, or `None` when the access ended in an
+/// exception: nothing answers there.
+///
+/// # Safety
+/// EL2 maps the address as a device, aligned to its size of 1, 2, 4 or 8 bytes, and the ledger allows the effect.
+#[inline(never)] // Once for all who ask.
+pub unsafe fn access(address: u64, size: u8, write: Option<u64>) -> Option<u64> {
+    let store = if write.is_some() { 4 } else { 0 };
+    let (loaded, outcome): (u64, u64);
+    // SAFETY: by the caller's word; vectors.S has it, and says what it destroys.
+    unsafe {
+        asm!(
+            "bl device_access",
+            inout("x0") address => loaded,
+            in("x1") write.unwrap_or(0),
+            inout("x2") u64::from(size.trailing_zeros()) | store => outcome,
+            out("x3") _, out("x4") _, out("x30") _,
+            options(nostack),
+        );
+    }
+    (outcome != 0).then_some(loaded)
+}
+
 /// Reads 32 bits.
 ///
 /// # Safety

@@ -157,9 +157,15 @@ pub fn destroy(operation: &Operation, id: u64, caller: Mpidr) -> Result<u64, Ref
 pub fn release(_: &Operation, id: CellId, caller: Mpidr) -> Result<(), Refused> {
     let mut system = system::lock()?;
     let spis = system.ledger.spis_of(id).clone();
-    let cell = system.ledger.cell(id);
-    let devices = cell.into_iter().flat_map(|cell| &cell.devices);
-    let devices: ArrayVec<Region<Hpa>, MAX_DEVICES> = devices.map(|window| window.hpa).collect();
+    let mut devices: ArrayVec<Region<Hpa>, MAX_DEVICES> = ArrayVec::new();
+    if let Some(cell) = system.ledger.cell(id) {
+        for window in &cell.devices {
+            let pages = window.hpa.to_pages();
+            if !system.ledger.have_others(id, &pages) {
+                let _ = devices.try_push(pages); // has room for all
+            }
+        }
+    }
     system.cells[id.index()].is_cut_off = false; // a fenced one was
     let tables = system.cells[id.index()].tables.take();
     let console = core::mem::replace(&mut system.cells[id.index()].console, console::NONE);

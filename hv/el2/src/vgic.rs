@@ -242,25 +242,13 @@ fn virtual_route(cpu: &PerCpu, gate: &Gate, value: u64) -> u64 {
 }
 
 fn read(address: u64, size: u8) -> u64 {
-    match size {
-        // SAFETY: the model named a register of this width in a frame that EL2 maps.
-        1 => unsafe { mmio::read8(address) }.into(),
-        // SAFETY: as above.
-        4 => unsafe { mmio::read32(address) }.into(),
-        // SAFETY: as above.
-        _ => unsafe { mmio::read64(address) },
-    }
+    // SAFETY: the model named a register of this width in a frame that EL2 maps.
+    unsafe { mmio::access(address, size, None) }.unwrap_or(0)
 }
 
 fn store(address: u64, size: u8, value: u64) {
-    match size {
-        // SAFETY: the model named a register of this width in a frame that EL2 maps, and allows the effect.
-        1 => unsafe { mmio::write8(address, (value & 0xff) as u8) },
-        // SAFETY: as above.
-        4 => unsafe { mmio::write32(address, (value & 0xffff_ffff) as u32) },
-        // SAFETY: as above.
-        _ => unsafe { mmio::write64(address, value) },
-    }
+    // SAFETY: the model named a register of this width in a frame that EL2 maps, and allows the effect.
+    unsafe { mmio::access(address, size, Some(value)) };
 }
 
 /// Serves a write of ICC_SGI1R_EL1: to CPUs of the same cell only.

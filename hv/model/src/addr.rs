@@ -7,6 +7,9 @@ pub use bulkhead_abi::PAGE_SIZE;
 use crate::refused::Refused;
 use bulkhead_abi::code;
 
+/// What parts of pages are made of, bytes.
+pub const WORD: u64 = 4;
+
 /// Host physical address.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Ord, PartialOrd)]
 pub struct Hpa(pub u64);
@@ -67,6 +70,27 @@ impl<A: Address> Region<A> {
         Ok(Self { base, size })
     }
 
+    /// Same, of device registers: whole pages, or a part of one page. A part is of whole words, which a bus may fetch or
+    /// store for less.
+    ///
+    /// # Errors
+    /// `EMPTY`, `WRAPS`, `UNALIGNED`.
+    pub fn registers(base: A, size: u64) -> Result<Self, Refused> {
+        let offset = base.get() & (PAGE_SIZE - 1);
+        let is_in_one_page = size <= PAGE_SIZE - offset;
+        check(
+            base.get(),
+            size,
+            if is_in_one_page { WORD } else { PAGE_SIZE },
+        )?;
+        Ok(Self { base, size })
+    }
+
+    /// Tells whether it is a part of a page, not whole ones.
+    pub fn is_part(&self) -> bool {
+        (self.base.get() | self.size) & (PAGE_SIZE - 1) != 0
+    }
+
     /// Lowest address.
     pub fn base(&self) -> A {
         self.base
@@ -115,6 +139,15 @@ impl<A: Address> Region<A> {
 }
 
 impl Region<Hpa> {
+    /// The whole pages that it is in.
+    pub fn to_pages(&self) -> Self {
+        const OFFSET: u64 = PAGE_SIZE - 1;
+        Self {
+            base: Hpa(self.base.0 & !OFFSET),
+            size: ((self.base.0 & OFFSET) + self.size + OFFSET) & !OFFSET,
+        }
+    }
+
     /// What stands for a region that was refused.
     pub(crate) const FIRST_PAGE: Self = Self {
         base: Hpa(0),

@@ -364,6 +364,13 @@ pub struct CellConfig {
     pub console: Option<Gpa>,
 }
 
+impl DeviceConfig {
+    /// Tells whether it is a part of a page, which others have registers in too: EL2 makes each access to it.
+    pub fn is_part(&self) -> bool {
+        !(self.hpa.0 | self.size).is_multiple_of(PAGE_SIZE)
+    }
+}
+
 impl CellConfig {
     /// Its memory without the comm page.
     pub fn ram(&self) -> &[MemoryConfig] {
@@ -507,7 +514,5 @@ fn memory(r: &mut Reader<'_>) -> MemoryConfig {
 
 fn device(r: &mut Reader<'_>) -> DeviceConfig {
     let (gpa, hpa, size) = (Gpa(r.word()), Hpa(r.word()), r.word());
-    r.pages(gpa.0, size);
-    r.pages(hpa.0, size);
     DeviceConfig { gpa, hpa, size }
 }

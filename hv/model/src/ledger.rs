@@ -4,6 +4,7 @@
 //! controller's or a cell's is root's. A change is prepared as a [`Claim`], which changes nothing, and then committed.
 
 mod claim;
+mod parts;
 mod pool;
 
 use core::slice::from_ref;
@@ -40,7 +41,7 @@ pub struct Holding {
     pub cpus: ArrayVec<CpuId, MAX_CPUS>,
     /// Its memory. Root's is what nobody else has, and not listed.
     pub memory: ArrayVec<Window, MAX_MEMORY>,
-    /// Its device windows. Root's are not listed.
+    /// Its device windows: pages, or parts of some ([`Ledger::may_forward`]). Root's are not listed.
     pub devices: ArrayVec<Window, MAX_DEVICES>,
     /// Its interrupts. Root's are all that nobody else has.
     pub spis: SpiSet,
@@ -360,7 +361,7 @@ impl Ledger {
     pub fn not_roots(&self) -> impl Iterator<Item = Region<Hpa>> + '_ {
         let devices = self
             .cells()
-            .flat_map(|(_, cell)| cell.devices.iter().map(|window| window.hpa));
+            .flat_map(|(_, cell)| cell.devices.iter().map(|window| window.hpa.to_pages()));
         let fixed = [self.hv.as_slice(), self.pool.as_slice(), &self.gic];
         let fixed = fixed.into_iter().flatten().copied();
         fixed

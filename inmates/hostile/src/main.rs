@@ -3,7 +3,7 @@
 //! The words of `/chosen`, `bootargs` say what it does, one after the other. It announces each on its console and says
 //! what came of it, if it still can:
 //! `attempts=ADDR`: all of [`lives`], ADDR being memory of someone else, or `ADDR,GICH,GICV` with what of a GICv2 is nobody's;
-//! `read=ADDR`, `write=ADDR`, `exec=ADDR`: touches that address; `spin`, `wfi`: masks everything and spins or sleeps;
+//! `read=ADDR`, `write=ADDR`, `pair=ADDR`, `exec=ADDR`: touches that address; `spin`, `wfi`: masks everything and spins or sleeps;
 //! `pmr`, `deaf`, `active`: masks by ICC_PMR_EL1, turns group 1 off, marks the highest priorities as active, before what follows;
 //! `vector-loop`: gets stuck in its own exception vector; `off`, `reset`, `off-smc`, `reset-smc`, `cpu-off`: asks PSCI for it;
 //! `beat=N`: beats N times, 20 ms apart, or for ever; `rest=MS`: does nothing so long; `print=N`: prints N lines of 100 characters, 1 ms
@@ -76,6 +76,7 @@ fn obey(tree: &Tree, word: &str) {
         "attempts" => attempt_all(tree, argument),
         "read" => memory::read(tree, argument),
         "write" => memory::write(tree, argument),
+        "pair" => memory::read_pair(tree, argument),
         "exec" => memory::execute(tree, argument),
         "print" => life::print(argument),
         "scribble" => life::scribble(argument),

@@ -100,6 +100,17 @@ pub fn write(tree: &Tree, argument: &str) {
     }
 }
 
+/// Reads a pair of registers, which no syndrome describes.
+pub fn read_pair(tree: &Tree, argument: &str) {
+    let Some(address) = outside(tree, argument) else {
+        return;
+    };
+    match attempt::load_pair(address) {
+        Ok(value) => println!("hostile: pair {argument}: got {value:#x}"),
+        Err(exception) => report("pair", exception),
+    }
+}
+
 /// Jumps there.
 pub fn execute(tree: &Tree, argument: &str) {
     if let Some(address) = outside(tree, argument) {

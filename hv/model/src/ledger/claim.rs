@@ -143,10 +143,10 @@ impl Ledger {
         }
     }
 
-    /// Checks what the cell will see: whole pages in the address space, apart from the interrupt controller, which every
-    /// cell sees where it is, and from each other.
+    /// Checks what the cell will see: in the address space, apart from the interrupt controller, which every cell sees where
+    /// it is, and from each other.
     fn claim_guest(&self, gpa: Gpa, size: u64, holding: &Holding) -> Result<Region<Gpa>, Refused> {
-        let region = Region::pages(gpa, size)?;
+        let region = Region::registers(gpa, size)?;
         region.below(self.pa_bits)?;
         self.check_not_gic(Region::new(Hpa(gpa.0), size)?)?;
         for other in holding.memory.iter().chain(&holding.devices) {
@@ -163,7 +163,7 @@ impl Ledger {
         for memory in wanted {
             self.claim_guest(memory.gpa, memory.size, holding)?;
             if let Placement::At(hpa) = memory.placement {
-                let region = self.pages(hpa, memory.size)?;
+                let region = self.registers(hpa, memory.size)?; // pages: see below
                 self.check_memory(region)?;
                 for other in &taken {
                     check_apart(other, &region)?;
@@ -217,7 +217,11 @@ impl Ledger {
     fn claim_devices(&self, wanted: &[DeviceConfig], holding: &mut Holding) -> Result<(), Refused> {
         for device in wanted {
             let gpa = self.claim_guest(device.gpa, device.size, holding)?;
-            let hpa = self.pages(device.hpa, device.size)?;
+            let hpa = self.registers(device.hpa, device.size)?;
+            // A part is seen where it is: EL2 translates nothing.
+            if hpa.is_part() && device.gpa.0 != device.hpa.0 {
+                return Err(Refused::new(code::UNALIGNED, device.gpa.0, device.hpa.0));
+            }
             self.check_device(hpa)?;
             for other in &holding.devices {
                 check_apart(&other.hpa, &hpa)?;
@@ -259,27 +263,45 @@ impl Ledger {
         Ok(())
     }
 
-    /// Makes a region of whole pages that is in the physical address space.
-    fn pages(&self, base: Hpa, size: u64) -> Result<Region<Hpa>, Refused> {
-        let region = Region::pages(base, size)?;
+    /// Makes a region of whole pages, or of a part of one, that is in the physical address space.
+    fn registers(&self, base: Hpa, size: u64) -> Result<Region<Hpa>, Refused> {
+        let region = Region::registers(base, size)?;
         region.below(self.pa_bits)?;
         Ok(region)
     }
 
     /// Refuses what a cell has: of its memory or of its devices, as the code says.
     fn check_not_cells(&self, region: Region<Hpa>, code: i64) -> Result<(), Refused> {
+        match self.found(&region, code, CellId::ROOT) {
+            Some((id, other)) => {
+                let first = other.base().max(region.base());
+                Err(Refused::new(code, first.0, id.index() as u64))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Finds a cell, but for this one, that has something of the region: memory or a device, as the code says; and what.
+    #[inline(never)] // Once for all who ask.
+    pub(super) fn found(
+        &self,
+        region: &Region<Hpa>,
+        code: i64,
+        but: CellId,
+    ) -> Option<(CellId, Region<Hpa>)> {
         for (id, cell) in self.holdings() {
             let windows: &[Window] = match code {
+                _ if id == but => &[],
                 code::MEMORY_OF_CELL => &cell.memory,
                 _ => &cell.devices,
             };
             for window in windows {
-                if let Some(shared) = window.hpa.overlap(&region) {
-                    return Err(Refused::new(code, shared.0, id.index() as u64));
+                if window.hpa.overlaps(region) {
+                    return Some((id, window.hpa));
                 }
             }
         }
-        Ok(())
+        None
     }
 }
 

@@ -5,8 +5,11 @@
 pub const INDEX_NORMAL: u64 = 0;
 /// MAIR attribute of Device-nGnRE memory.
 pub const INDEX_DEVICE: u64 = 1;
+/// MAIR attribute of Device-nGnRnE memory.
+pub const INDEX_DEVICE_STRICT: u64 = 2;
 /// Value for `MAIR_EL2`.
-pub const MAIR: u64 = 0xff << (8 * INDEX_NORMAL) | 0x04 << (8 * INDEX_DEVICE);
+pub const MAIR: u64 =
+    0xff << (8 * INDEX_NORMAL) | 0x04 << (8 * INDEX_DEVICE) | 0x00 << (8 * INDEX_DEVICE_STRICT);
 
 const NORMAL: u64 = INDEX_NORMAL << 2;
 /// AP\[1\] is RES1 with one privilege level.
@@ -28,3 +31,5 @@ pub const RODATA: u64 = NORMAL_MEMORY | READ_ONLY | EXECUTE_NEVER;
 pub const DATA: u64 = NORMAL_MEMORY | EXECUTE_NEVER;
 /// Device registers: read and write.
 pub const DEVICE: u64 = INDEX_DEVICE << 2 | AP_RES1 | ACCESSED | EXECUTE_NEVER;
+/// Device registers that are accessed for guests: never weaker than what a guest may have asked for.
+pub const DEVICE_STRICT: u64 = INDEX_DEVICE_STRICT << 2 | AP_RES1 | ACCESSED | EXECUTE_NEVER;

@@ -5,6 +5,7 @@ mod board;
 mod cell;
 mod heart;
 mod ledger;
+mod parts;
 mod refusals;
 mod refused;
 mod worlds;
