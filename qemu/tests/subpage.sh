@@ -78,7 +78,7 @@ done
 bulkhead cell destroy bad > /dev/null
 bad "pair=0xa003200"
 wait_for 20 is_state bad failed
-says "undecodable" bulkhead cell show bad
+says "access that cannot be decoded to 0x0a003200 .virtio_mmio@a003200" bulkhead cell show bad
 bulkhead cell destroy bad > /dev/null
 
 echo "Linux has the page back"
