@@ -20,7 +20,7 @@ const MAX_NAMES: usize = 64;
 const RESTARTS: u32 = 3;
 
 /// Properties of the root node.
-const KNOWN: [&str; 18] = [
+const KNOWN: [&str; 19] = [
     "compatible",
     "model",
     "cpus",

@@ -123,8 +123,8 @@ fn parts_are_refused_by_the_name_of_what_is_in_the_way() {
         ((AT, 6), (code::UNALIGNED, AT)),
         ((AT, 0), (code::EMPTY, AT)),
         ((u64::MAX - 3, 8), (code::WRAPS, u64::MAX - 3)),
-        ((RAM + 8, 8), (code::DEVICE_IN_RAM, RAM)),
-        ((GICD + 8, 8), (code::DEVICE_IS_GIC, GICD)),
+        ((RAM + 8, 8), (code::DEVICE_IN_RAM, RAM + 8)),
+        ((GICD + 8, 8), (code::DEVICE_IS_GIC, GICD + 8)),
         ((1 << 40, 8), (code::WRAPS, 1 << 40)),
     ] {
         assert_eq!(refused(&wants("c", 1, &[part])), Err(answer), "{part:x?}");
@@ -132,10 +132,8 @@ fn parts_are_refused_by_the_name_of_what_is_in_the_way() {
     // Twice itself; the page of a window of its own, or of its memory.
     let twice = wants("c", 1, &[(AT, 8), (AT + 4, 8)]);
     assert_eq!(refused(&twice), Err((code::OVERLAPS_ITSELF, AT)));
-    let window = CellConfig {
-        devices: [device(UART, UART, PAGE)].into_iter().collect(),
-        ..wants("c", 1, &[(UART + 8, 8)])
-    };
+    let mut window = wants("c", 1, &[(UART + 8, 8)]);
+    window.devices.push(device(UART, UART, PAGE));
     assert_eq!(
         refused(&window).map_err(|(code, _)| code),
         Err(code::OVERLAPS_ITSELF)
