@@ -1,6 +1,6 @@
 //! What is shown of a running machine: the map, faults and logs by name, rates, and what `doctor` finds.
 
-use bulkhead_abi::info::{CpuInfo, FaultRecord, Info, fault, state};
+use bulkhead_abi::info::{CpuInfo, FaultRecord, Info, exit, fault, state};
 use bulkhead_cli::board::Board;
 use bulkhead_cli::command::Context;
 use bulkhead_cli::command::doctor::report;
@@ -255,15 +255,78 @@ fn rates_are_differences() {
     assert_eq!(rates.to_json(2.0)["cpus"][3]["by_cause"]["sgi"], 1000.0);
     // Enabled anew in between.
     assert_eq!(Rates::between(&after, &before, 0.0).cpus[3].rate, 0.0);
-    let mut terminal = Terminal::new(TestBackend::new(60, 14)).unwrap();
+}
+
+/// What `top` draws on a terminal of this size, a second after `before`.
+fn drawn(before: &Info, after: &Info, (width, height): (u16, u16)) -> String {
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    let rates = Rates::between(before, after, 1.0);
     terminal.draw(|frame| draw(frame, &rates)).unwrap();
     let shown = terminal.backend().to_string();
-    assert!(
-        shown.contains("rtos running    1 16 MiB       -    1000"),
-        "{shown}"
-    );
-    assert!(shown.contains("q: end"), "{shown}");
+    // The backend quotes its lines.
+    shown
+        .lines()
+        .map(|line| format!("{}\n", line.trim_matches('"').trim_end()))
+        .collect()
 }
+
+#[test]
+fn top_leaves_out_what_has_no_room_and_cuts_no_number() {
+    let (before, mut after) = (info(), info());
+    after.cpus[0].exits = core::array::from_fn(|cause| 100_000 + cause as u64);
+    after.cpus[3].exits[exit::IRQ] = 1000;
+    for (index, digit) in (2..8).zip(b'2'..) {
+        after.cells[index] = after.cells[1];
+        after.cells[index].name[4] = digit;
+    }
+    for (size, wanted) in [((80, 24), TOP_80), ((40, 10), TOP_40)] {
+        let shown = drawn(&before, &after, size);
+        assert_eq!(shown, wanted, "{shown}");
+    }
+    // So small that nothing has room: no panic.
+    for size in [(1, 1), (3, 3), (10, 4), (200, 2)] {
+        drawn(&before, &after, size);
+    }
+}
+
+const TOP_80: &str = "\
+┌ cells ───────────────────────────────────────────────────────────────────────┐
+│CELL  STATE   CPUS    RAM BEATS/S EXITS/S                                     │
+│root  running    3      -       - 1200066                                     │
+│rtos  running    1 16 MiB       -    1000                                     │
+│rtos2 running    0 16 MiB       -       0                                     │
+│rtos3 running    0 16 MiB       -       0                                     │
+│rtos4 running    0 16 MiB       -       0                                     │
+│rtos5 running    0 16 MiB       -       0                                     │
+│rtos6 running    0 16 MiB       -       0                                     │
+│rtos7 running    0 16 MiB       -       0                                     │
+└──────────────────────────────────────────────────────────────────────────────┘
+┌ CPUs ────────────────────────────────────────────────────────────────────────┐
+│CPU AFFINITY CELL   EXITS EXITS/S  HVC/S  SMC/S  SGI/S GICD/S GICR/S  IRQ/S   │
+│0   0x0      root 1200066 1200066 100000 100001 100002 100003 100004 100010   │
+│1   0x1      root       0       0      0      0      0      0      0      0   │
+│2   0x2      root       0       0      0      0      0      0      0      0   │
+│3   0x3      rtos    1000    1000      0      0      0      0      0   1000   │
+│                                                                              │
+│                                                                              │
+│                                                                              │
+│                                                                              │
+│                                                                              │
+└ no room for columns: 6 ──────────────────────────────────────────────────────┘
+q: end
+";
+const TOP_40: &str = "\
+┌ cells ───────────────────────────────┐
+│CELL  STATE   CPUS BEATS/S EXITS/S    │
+│root  running    3       - 1200066    │
+│rtos  running    1       -    1000    │
+└ no room for columns: 1, rows: 6 ─────┘
+┌ CPUs ────────────────────────────────┐
+│CPU AFFINITY CELL   EXITS EXITS/S     │
+│0   0x0      root 1200066 1200066     │
+└ no room for columns: 12, rows: 3 ────┘
+q: end
+";
 
 #[test]
 fn hearts_are_watched() {
