@@ -1,8 +1,8 @@
 """Tells how much stack EL2 can need at most: `stack.py ELF [LIMIT]`; status 1 when that is more than LIMIT bytes.
 
 Follows every call of the image from every function that nobody calls, adding up what each takes from the stack. What cannot be
-followed is refused: a recursion that has no known depth, a change of the stack pointer by a register. Calls by a register are of
-code that takes none (sysreg.rs, `id_registers`). A jump to another function counts as a call, which is too much, never too little.
+followed is refused: a recursion that has no known depth, a change of the stack pointer by a register, a call by a register but the
+one of code that takes none (sysreg.rs, `id_registers`). A jump to another function counts as a call, which is too much, never too little.
 """
 
 import bisect
@@ -31,6 +31,7 @@ class Stack:
 
     def __init__(self, elf):
         self.frames, self.calls = collections.Counter(), {}
+        self._by_register = 0
         text = subprocess.run(["aarch64-linux-gnu-objdump", "-d", "--no-show-raw-insn", elf],
                               capture_output=True, text=True, check=True).stdout
         found = [FUNCTION.match(line) for line in text.splitlines()]
@@ -48,6 +49,9 @@ class Stack:
         self._known = {}
 
     def _take(self, function, operation, operands):
+        self._by_register += operation == "blr"
+        if self._by_register > 1:
+            raise ValueError(f"{function}: calls by a register; one is known, and takes no stack")
         if operation == "sub" and operands.startswith("sp,"):
             found = TAKES.match(operands)
             if not found:

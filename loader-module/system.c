@@ -3,6 +3,7 @@
  * Enable and disable: memory, image and all CPUs, each step undone when a later
  * one fails. The system under the module is either enabled or as it was found.
  */
+#include <linux/bits.h>
 #include <linux/cpu.h>
 #include <linux/err.h>
 #include <linux/firmware.h>
@@ -88,8 +89,8 @@ bool bulkhead_system_call_create(struct bulkhead_answer *answer, u64 blob_size)
 	refused = bulkhead_call(answer, BULKHEAD_CALL_CELL_CREATE, blob_size, 0,
 				0);
 	if (!refused) {
-		console = answer->code & PAGE_MASK;
-		answer->code &= ~PAGE_MASK;
+		console = answer->code & ~GENMASK_ULL(11, 0);
+		answer->code &= GENMASK_ULL(11, 0);
 		if (console)
 			set_console(answer->code,
 				    memory.hv + (console - memory.base));

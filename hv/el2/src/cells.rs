@@ -30,6 +30,10 @@ use crate::{boot, console, gate, gic, heart, listed, pages, power, root, stop, s
 #[inline(never)] // As `fill_claim`.
 pub fn create(operation: &Operation, length: u64, caller: Mpidr) -> Result<u64, Refused> {
     let (id, console, are_taken) = enter(operation, length, caller)?;
+    if let Err(refused) = are_taken {
+        stop::release(operation, id, None)?;
+        return Err(refused);
+    }
     let mut system = system::lock()?;
     let spis = system.ledger.spis_of(id).clone();
     let taken: ArrayVec<Mpidr, MAX_CPUS> = cpus(&system, id).map(|cpu| cpu.mpidr).collect();
@@ -39,11 +43,11 @@ pub fn create(operation: &Operation, length: u64, caller: Mpidr) -> Result<u64, 
         gic::hand_over(&spis, *first);
     }
     system = system::lock()?;
-    let started = are_taken.and_then(|()| scrub(&mut system, id));
+    let started = scrub(&mut system, id);
     system.publish(id);
     drop(system);
     if let Err(refused) = started {
-        stop::release(operation, id, caller)?;
+        stop::release(operation, id, Some(caller))?;
         return Err(refused);
     }
     defmt::info!("cell {=usize} created", id.index());

@@ -31,7 +31,7 @@ pub unsafe fn access(address: u64, size: u8, write: Option<u64>) -> Option<u64> 
             inout("x0") address => loaded,
             in("x1") write.unwrap_or(0),
             inout("x2") u64::from(size.trailing_zeros()) | store => outcome,
-            out("x3") _, out("x4") _, out("x30") _,
+            out("x3") _, out("x4") _, out("x5") _, out("x6") _, out("x30") _,
             options(nostack),
         );
     }

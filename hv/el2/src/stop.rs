@@ -145,16 +145,17 @@ pub fn destroy(operation: &Operation, id: u64, caller: Mpidr) -> Result<u64, Ref
         return Err(pending(system, id));
     }
     drop(guard);
-    release(operation, id, caller)?;
+    release(operation, id, Some(caller))?;
     defmt::info!("cell {=usize} destroyed", id.index());
     Ok(0)
 }
 
 /// Gives everything of a cell back. Its RAM is zeroed and its CPUs are parked; no other operation, so nobody, starts them.
+/// Its interrupts go to `caller`; `None`: they are as root left them.
 ///
 /// # Errors
 /// `PANICKED`.
-pub fn release(_: &Operation, id: CellId, caller: Mpidr) -> Result<(), Refused> {
+pub fn release(_: &Operation, id: CellId, caller: Option<Mpidr>) -> Result<(), Refused> {
     let mut system = system::lock()?;
     let spis = system.ledger.spis_of(id).clone();
     let mut devices: ArrayVec<Region<Hpa>, MAX_DEVICES> = ArrayVec::new();
@@ -171,12 +172,13 @@ pub fn release(_: &Operation, id: CellId, caller: Mpidr) -> Result<(), Refused> 
     let console = core::mem::replace(&mut system.cells[id.index()].console, console::NONE);
     drop(system);
     // Until the ledger says so, the interrupts are not root's: it cannot touch what is being cleaned.
-    gic::hand_over(&spis, caller);
+    if let Some(caller) = caller {
+        gic::hand_over(&spis, caller);
+    }
     devices.into_iter().for_each(root::give_back);
     if let Some(tables) = tables {
         discard(id, &tables);
     }
-    console::give_back(console);
     let mut system = system::lock()?;
     let freed: ArrayVec<CpuId, MAX_CPUS> = system.ledger.cpus_of(id).collect();
     system.cells[id.index()].state = State::Free;
@@ -188,6 +190,11 @@ pub fn release(_: &Operation, id: CellId, caller: Mpidr) -> Result<(), Refused> 
         power::set(cpu, CpuPower::Off);
         cpu.set_state(cpu.state.load(Ordering::Acquire));
     }
-    system.publish(id);
+    drop(system);
+    // Only where nothing fails any more: from now on root's kernel must not touch it.
+    console::give_back(console);
+    if let Ok(system) = system::lock() {
+        system.publish(id);
+    }
     Ok(())
 }

@@ -169,9 +169,11 @@ enter_guest:
 
     .section .text.device_access, "ax"
 // device_access(address: x0, value: x1, operation: x2) -> value loaded in x0, 0 in x2 when it ended in an exception. The operation
-// is log2 of the bytes, and 4 for a store. Destroys x3, x4.
+// is log2 of the bytes, and 4 for a store. Destroys x3 to x6.
     .global device_access
 device_access:
+    mrs     x5, elr_el2             // on the short way they are still the guest's
+    mrs     x6, spsr_el2
     adr     x3, accesses
     add     x3, x3, x2, lsl #3
     mov     x2, #1
@@ -185,13 +187,13 @@ accesses:
     ret
     ldar    x0, [x0]
     ret
-    strb    w1, [x0]
+    stlrb   w1, [x0]                // the guest's store may have been a release
     ret
-    strh    w1, [x0]
+    stlrh   w1, [x0]
     ret
-    str     w1, [x0]
+    stlr    w1, [x0]
     ret
-    str     x1, [x0]
+    stlr    x1, [x0]
     ret
 access_failed:
     mrs     x3, elr_el2
@@ -199,6 +201,15 @@ access_failed:
     sub     x3, x3, x4
     cmp     x3, #(access_failed - accesses)
     b.hs    exception_at_el2
+    mrs     x3, esr_el2
+    lsr     x4, x3, #26             // EC: a data abort of EL2's own
+    cmp     x4, #0x25
+    b.ne    exception_at_el2
+    and     x3, x3, #0x3f           // DFSC: an external abort, not of a table walk
+    cmp     x3, #0x10
+    b.ne    exception_at_el2
+    msr     elr_el2, x5
+    msr     spsr_el2, x6
     mov     x2, #0
     ret                             // from `device_access`: same level, same stack, same masks
 
