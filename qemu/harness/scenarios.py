@@ -25,6 +25,9 @@ AT_ONCE = int(os.environ.get("BULKHEAD_AT_ONCE", "2"))
 UNSTEADY_AT_MOST = 2
 FOLDERS_KEPT = 6
 COMPLAINTS = r"WARNING:|BUG:|Oops|[Cc]all [Tt]race|rcu:.*stall|soft lockup|hard LOCKUP|Internal error"
+# Linux 6.12's own, on a CPU that goes off: it counts one more task than it then names ("enqueued tasks (2 total)", and one):
+# its deadline server, it seems (kernel commit 52d15521eb75 mended one such count). A few times in some thousand, on a busy machine.
+LINUXS_OWN = re.compile(r"WARNING: .* sched_cpu_dying")
 HEADER = re.compile(r"# (run|uart1|uart1-not|console|console-not|console-ok):(.*)")
 
 
@@ -63,8 +66,16 @@ class Run:
                   for line in uart1.splitlines() if re.search(pattern, line)]
         forbidden = re.compile("|".join([COMPLAINTS, *self._header["console-not"]]))
         expected = self._header["console-ok"]
+        traces = 0
         for line in console.splitlines():
             if "harness-script" in line:  # the scenario's own
+                continue
+            if LINUXS_OWN.search(line):
+                print(f"note     Linux's own, in {self.title}: {line}", flush=True)
+                traces += 1
+                continue
+            if traces and "Call trace:" in line:
+                traces -= 1
                 continue
             if forbidden.search(line) and not any(re.search(pattern, line) for pattern in expected):
                 wrong.append(f"console: {line}")

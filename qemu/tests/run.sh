@@ -1,8 +1,6 @@
 #!/bin/sh
 # `bulkhead run` does all of it in one go, and undoes all of it when it fails, is interrupted or has died.
 # run: --no-enable --timeout 300
-# console-ok: WARNING: .* sched_cpu_dying
-# console-ok: Call trace:$
 . /usr/lib/scenario.sh
 rtos="$cells/rtos.dts $inmates/rtos.elf"
 module() { [ -e /sys/module/bulkhead ]; }
