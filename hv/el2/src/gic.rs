@@ -18,9 +18,9 @@ use spin::mutex::SpinMutex;
 use crate::board::board;
 use crate::percpu::{Found, PerCpu};
 use crate::sysreg::{
-    self, IccAp0r0, IccAp1r0, IccAp1r1, IccAp1r2, IccAp1r3, IccBpr0, IccBpr1, IccEoir0, IccIar0,
-    IccIgrpen0, IccIgrpen1, IccPmr, IchAp0r0, IchAp0r1, IchAp0r2, IchAp0r3, IchAp1r0, IchAp1r1,
-    IchAp1r2, IchAp1r3, IchVtr,
+    self, IccAp0r0, IccAp1r0, IccAp1r1, IccAp1r2, IccAp1r3, IccBpr0, IccBpr1, IccEoir0, IccEoir1,
+    IccIar0, IccIgrpen0, IccIgrpen1, IccPmr, IccRpr, IchAp0r0, IchAp0r1, IchAp0r2, IchAp0r3,
+    IchAp1r0, IchAp1r1, IchAp1r2, IchAp1r3, IchVtr,
 };
 use crate::sysreg::{IccCtlr, IccSgi0r, IccSgi1r, IccSreEl1};
 use crate::{gicv2, listed, mmio};
@@ -422,6 +422,15 @@ fn clear_active_priorities() {
     if priority_bits >= 7 {
         IccAp1r2::set(0);
         IccAp1r3::set(0);
+    }
+    // QEMU ignores non-secure writes of ICC_AP1R0_EL1 where there are two security states: a cell that was stopped in an
+    // interrupt would leave a CPU that takes none. What is still active is ended, whatever it was; its state is cleared already.
+    for _ in 0..32 {
+        if IccRpr::get() & 0xff == 0xff {
+            break;
+        }
+        IccEoir1::set(0);
+        sysreg::isb();
     }
 }
 
