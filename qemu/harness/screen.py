@@ -8,6 +8,9 @@ import tty
 PREFIX = b"\x1b[36m[uart1]\x1b[0m "
 ESCAPE = 1  # Ctrl-A
 END_KEY = ord("x")
+# A full-screen program takes the terminal, and gives it back (xterm's alternate screen).
+TAKEN, GIVEN_BACK = b"\x1b[?1049h", b"\x1b[?1049l"
+HELD_MOST = 1000  # lines of the cell, the newest, while a program has the terminal
 
 
 class Screen:
@@ -16,6 +19,9 @@ class Screen:
     def __init__(self):
         self._line = b""    # of Linux's console, so far
         self._cell_line = b""
+        self._is_taken = False  # by a full-screen program, whose picture a line in between would spoil
+        self._console_tail = b""
+        self._held = []
         self._typed_early = b""
         self._is_ready = False
         self._after_escape = False
@@ -41,10 +47,25 @@ class Screen:
         """Shows what Linux printed."""
         self._line = (self._line + part).rpartition(b"\n")[2]
         self._show(part)
+        text = self._console_tail + part
+        self._console_tail = text[1 - len(TAKEN):]
+        taken, given_back = text.rfind(TAKEN), text.rfind(GIVEN_BACK)
+        if taken != given_back:  # neither is there: -1
+            self._is_taken = taken > given_back
+            if not self._is_taken:
+                self._line = self._line.rpartition(GIVEN_BACK)[2]
+                self._show_cell(self._held)
+                self._held = []
 
     def uart1(self, part):
-        """Shows the whole lines that the cell printed, above the line that Linux or the person is in."""
+        """Shows the whole lines that the cell printed, above the line that Linux or the person is in, as soon as there is room."""
         *lines, self._cell_line = (self._cell_line + part).split(b"\n")
+        if self._is_taken:
+            self._held = (self._held + lines)[-HELD_MOST:]
+        else:
+            self._show_cell(lines)
+
+    def _show_cell(self, lines):
         if lines:
             shown = b"".join(PREFIX + line.rstrip(b"\r") + b"\r\n" for line in lines)
             self._show(b"\r\x1b[K" + shown + self._line if self._line else shown)

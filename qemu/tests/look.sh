@@ -46,6 +46,83 @@ for command in "" map "top --interval 0.2" "cell list" "cell show rtos" "cell st
 done
 bulkhead map | head -n 1
 
+echo "top on a terminal that does not know its size, as a serial line; at another size; each end gives the terminal back"
+ifconfig lo up
+cat > /tmp/attach <<'EOF'
+#!/bin/sh
+readlink /proc/self/fd/0 > /tmp/tty
+if [ -s /tmp/size ]; then stty $(cat /tmp/size); fi
+before=$(stty -g)
+bulkhead top --interval 0.2
+echo "end: $? $([ "$before" = "$(stty -g)" ] && echo as it was)"
+sleep 1
+EOF
+chmod +x /tmp/attach
+telnetd -l /tmp/attach -p 2323 -b 127.0.0.1
+escape=$(printf '\033')
+
+# terminal SIZE: `top` on one of this size ("" for none); what it gets is in /tmp/screen, descriptor 9 types.
+terminal() {
+    printf '%s' "$1" > /tmp/size
+    rm -f /tmp/line /tmp/tty
+    mkfifo /tmp/line
+    nc 127.0.0.1 2323 < /tmp/line >> /tmp/screen 2>&1 &
+    exec 9> /tmp/line
+}
+
+# cell_is_drawn: and root, and its CPU, on a screen of their own.
+cell_is_drawn() {
+    wait_for 20 drawn "rtos +running +1 +16 MiB"
+    drawn "root +running +3 +- " || fail "no root cell"
+    drawn "3 +0x3 +rtos +[0-9]+ " || fail "no CPU"
+    grep -aqF "$escape[?1049h" /tmp/screen || fail "not on a screen of its own"
+}
+
+# drawn REGEX: it is on the terminal.
+drawn() {
+    sed "s/$escape[[][0-9;?]*[A-Za-z]/ /g" /tmp/screen | grep -aqE -- "$1"
+}
+
+# ended: it has, and the terminal has its own screen, its cursor and its settings again.
+ended() {
+    wait_for 10 grep -aq "end: 0 as it was" /tmp/screen
+    exec 9>&-
+    sed 's/end: 0.*//' /tmp/screen | grep -aqF "$escape[?1049l" || fail "the screen is not given back"
+    sed 's/end: 0.*//' /tmp/screen | grep -aqF "$escape[?25h" || fail "the cursor is not given back"
+    : > /tmp/screen
+}
+
+# corner: the last row and the last column to which the cursor was sent.
+corner() {
+    sed "s/$escape[[]\([0-9]*\);\([0-9]*\)H/\n@\1 \2\n/g" /tmp/screen |
+        awk '/^@/ { at = substr($1, 2) + 0; if (at > row) row = at; if ($2 + 0 > column) column = $2 + 0 } END { print row, column }'
+}
+
+: > /tmp/screen
+terminal ""
+cell_is_drawn
+drawn "no room for columns: [0-9]+" || fail "all columns on 80"
+is "the last row of a terminal of no size" "$(corner | cut -d ' ' -f 1)" 24
+: > /tmp/screen
+printf '\014' >&9
+wait_for 10 drawn "rtos +running +1 +16 MiB"
+printf q >&9
+ended
+terminal "cols 150 rows 40"
+cell_is_drawn
+if drawn "no room"; then fail "columns are missing"; fi
+: > /tmp/screen
+stty -F "$(cat /tmp/tty)" cols 60 rows 16
+wait_for 10 drawn "rtos +running +1 +16 MiB"
+is "the last row of the smaller one" "$(corner | cut -d ' ' -f 1)" 16
+[ "$(corner | cut -d ' ' -f 2)" -le 60 ] || fail "beyond the last column: $(corner)"
+printf '\003' >&9
+ended
+terminal "cols 20 rows 5"
+wait_for 20 drawn "too small"
+kill -TERM "$(pidof bulkhead)"
+ended
+
 echo "this machine"
 bulkhead doctor
 says "NOT isolated" bulkhead doctor

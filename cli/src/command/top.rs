@@ -1,25 +1,36 @@
 //! `top`: cells, CPUs and exits as they happen. Looking costs no exit.
 
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, stdout};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use bulkhead_abi::info::{Info, exit};
-use ratatui::Frame;
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyModifiers};
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyModifiers};
+use ratatui::crossterm::execute;
+use ratatui::crossterm::terminal::{Clear, ClearType, EnterAlternateScreen};
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
-use ratatui::widgets::{Block, Row, Table};
+use ratatui::widgets::{Block, Paragraph, Row, Table, Wrap};
+use ratatui::{DefaultTerminal, Frame, TerminalOptions, Viewport};
+use rustix::termios::tcgetwinsize;
 use serde_json::json;
 
 use super::Context;
 use crate::args;
 use crate::device::Device;
 use crate::error::Error;
+use crate::interruption::Interruption;
 use crate::live;
 use crate::report::Report;
 use crate::top::Rates;
+
+/// Of a terminal that does not know its size, as a serial line: columns and rows that any has.
+const UNKNOWN: (u16, u16) = (80, 24);
+/// Of a terminal on which nothing could be read any more.
+const SMALLEST: (u16, u16) = (30, 8);
+/// How long a signal may have to wait.
+const SLICE: Duration = Duration::from_millis(200);
 
 /// A look at the shared page, and when it was.
 struct Look {
@@ -54,45 +65,73 @@ pub fn top(context: &Context, args: &args::Top) -> Result<Report, Error> {
         let (rates, seconds) = Look::take(&device)?.since(&before);
         return Ok(Report::new(rates.to_text(), rates.to_json(seconds)));
     }
-    let mut terminal = ratatui::try_init()
-        .map_err(|error| Error::System(format!("cannot use the terminal: {error}")))?;
-    let result = watch(&device, period, before, |rates| {
-        terminal.draw(|frame| draw(frame, rates)).map(drop)
-    });
+    let interruption = Interruption::listen()?;
+    sleep(period.min(SLICE)); // so that the first picture's rates are some
+    let result = open()
+        .map_err(has_gone)
+        .and_then(|mut terminal| watch(&device, period, before, &interruption, &mut terminal));
     ratatui::restore();
     result.map(|()| Report::new("", json!(null)))
+}
+
+fn has_gone(error: io::Error) -> Error {
+    Error::System(format!("cannot use the terminal: {error}"))
+}
+
+/// Takes the terminal, in full.
+fn open() -> io::Result<DefaultTerminal> {
+    let viewport = match tcgetwinsize(stdout()) {
+        Ok(size) if size.ws_col != 0 && size.ws_row != 0 => Viewport::Fullscreen,
+        _ => Viewport::Fixed(Rect::new(0, 0, UNKNOWN.0, UNKNOWN.1)),
+    };
+    let terminal = ratatui::try_init_with_options(TerminalOptions { viewport })?;
+    execute!(stdout(), EnterAlternateScreen, Clear(ClearType::All))?;
+    Ok(terminal)
+}
+
+/// Lets all be drawn anew, whatever others have written there: not by `Terminal::clear`, which asks the terminal where its cursor
+/// is, and some never answer.
+fn forget_drawn(terminal: &mut DefaultTerminal) -> io::Result<()> {
+    terminal.swap_buffers();
+    execute!(stdout(), Clear(ClearType::All))
 }
 
 fn watch(
     device: &Device,
     period: Duration,
     mut before: Look,
-    mut show: impl FnMut(&Rates) -> io::Result<()>,
+    interruption: &Interruption,
+    terminal: &mut DefaultTerminal,
 ) -> Result<(), Error> {
-    let terminal = |error: io::Error| Error::System(format!("the terminal has gone: {error}"));
     let (mut rates, _) = Look::take(device)?.since(&before);
-    loop {
-        show(&rates).map_err(terminal)?;
+    while !interruption.is_wanted() {
+        terminal
+            .draw(|frame| draw(frame, &rates))
+            .map_err(has_gone)?;
         let rest = period.saturating_sub(before.at.elapsed());
-        if event::poll(rest).map_err(terminal)? {
-            if is_end(&event::read().map_err(terminal)?) {
-                return Ok(());
-            }
-        } else {
+        if rest.is_zero() {
             let now = Look::take(device)?;
             (rates, _) = now.since(&before);
             before = now;
+        } else if event::poll(rest.min(SLICE)).map_err(has_gone)? {
+            match event::read().map_err(has_gone)? {
+                Event::Key(key) if is_end(key) => return Ok(()),
+                Event::Key(key) if is_control(key, 'l') => {
+                    forget_drawn(terminal).map_err(has_gone)?
+                }
+                _ => {}
+            }
         }
     }
+    Ok(())
 }
 
-fn is_end(event: &Event) -> bool {
-    let Event::Key(key) = event else {
-        return false;
-    };
-    let is_interrupt =
-        key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
-    is_interrupt || matches!(key.code, KeyCode::Char('q') | KeyCode::Esc)
+fn is_control(key: KeyEvent, letter: char) -> bool {
+    key.code == KeyCode::Char(letter) && key.modifiers.contains(KeyModifiers::CONTROL)
+}
+
+fn is_end(key: KeyEvent) -> bool {
+    is_control(key, 'c') || matches!(key.code, KeyCode::Char('q') | KeyCode::Esc)
 }
 
 /// Columns of cells to leave out where there is no room for them, the first one first: RAM, CPUS, BEATS/S.
@@ -117,6 +156,11 @@ const SPARE_OF_CPUS: &[usize] = &[
 
 /// Draws one picture.
 pub fn draw(frame: &mut Frame<'_>, rates: &Rates) {
+    let (width, height) = SMALLEST;
+    if frame.area().width < width || frame.area().height < height {
+        let text = Paragraph::new(format!("too small: {width}x{height} wanted"));
+        return frame.render_widget(text.wrap(Wrap { trim: true }), frame.area());
+    }
     let height = u16::try_from(rates.cells.len()).unwrap_or(u16::MAX);
     let parts = [
         Constraint::Length(height.saturating_add(3).min(frame.area().height / 2)),
@@ -128,7 +172,7 @@ pub fn draw(frame: &mut Frame<'_>, rates: &Rates) {
     frame.render_widget(table, cells);
     let table = widget(" CPUs ", rates.cpu_table(), 3, SPARE_OF_CPUS, cpus);
     frame.render_widget(table, cpus);
-    frame.render_widget(Line::from("q: end"), keys);
+    frame.render_widget(Line::from("q: end  Ctrl-L: draw anew"), keys);
 }
 
 /// Makes a table as wide as its content, numbers from a column on to the right. A number that is cut would be another one: what

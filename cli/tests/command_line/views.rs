@@ -283,10 +283,19 @@ fn top_leaves_out_what_has_no_room_and_cuts_no_number() {
         let shown = drawn(&before, &after, size);
         assert_eq!(shown, wanted, "{shown}");
     }
-    // So small that nothing has room: no panic.
-    for size in [(1, 1), (3, 3), (10, 4), (200, 2)] {
-        drawn(&before, &after, size);
+    // So small that a number would be cut.
+    for size in [(1, 1), (3, 3), (10, 4), (200, 2), (29, 40), (80, 7)] {
+        let shown = drawn(&before, &after, size);
+        assert!(
+            !shown.contains(|c: char| c == '│' || c.is_ascii_digit() && !"308".contains(c)),
+            "{shown}"
+        );
     }
+    assert_eq!(
+        drawn(&before, &after, (20, 3)),
+        "too small: 30x8\nwanted\n\n"
+    );
+    assert!(drawn(&before, &after, (30, 8)).contains("│root"));
 }
 
 const TOP_80: &str = "\
@@ -313,7 +322,7 @@ const TOP_80: &str = "\
 │                                                                              │
 │                                                                              │
 └ no room for columns: 6 ──────────────────────────────────────────────────────┘
-q: end
+q: end  Ctrl-L: draw anew
 ";
 const TOP_40: &str = "\
 ┌ cells ───────────────────────────────┐
@@ -325,7 +334,7 @@ const TOP_40: &str = "\
 │CPU AFFINITY CELL   EXITS EXITS/S     │
 │0   0x0      root 1200066 1200066     │
 └ no room for columns: 12, rows: 3 ────┘
-q: end
+q: end  Ctrl-L: draw anew
 ";
 
 #[test]
