@@ -2,6 +2,7 @@
 # Without PSCI: a CPU that Linux has never touched runs cells, waits in a pen while Bulkhead is not enabled, and is found there again,
 # by another load of the module too. One that Linux has is refused by the boot argument that would free it.
 # run: --machine virt-spin --timeout 240
+# run: --machine raspi4b --timeout 400
 # uart1-not: WRONG
 . /usr/lib/scenario.sh
 bulkhead doctor --json | grep -o '"/cpus/cpu@3 wait for cells[^"]*"' || fail "doctor: $(bulkhead doctor)"
