@@ -10,6 +10,7 @@ use crate::addr::{Address, Gpa, Hpa, Region};
 use crate::blob::{CellConfig, DeviceConfig, MAX_MEMORY, MemoryConfig, Name, Placement};
 use crate::id::{CellId, CpuId, Mpidr, Spi};
 use crate::refused::Refused;
+use crate::vgic::redistributor::CELL_STRIDE;
 
 /// A cell that may be created, as long as the ledger is not changed: see [`Ledger::commit_create`].
 #[derive(Clone, Debug)]
@@ -144,11 +145,21 @@ impl Ledger {
     }
 
     /// Checks what the cell will see: in the address space, apart from the interrupt controller, which every cell sees where
-    /// it is, and from each other.
+    /// it is, from the cell's redistributors, which are one behind the other from the board's first on, and from each other.
     fn claim_guest(&self, gpa: Gpa, size: u64, holding: &Holding) -> Result<Region<Gpa>, Refused> {
         let region = Region::registers(gpa, size)?;
         region.below(self.pa_bits)?;
-        self.check_not_gic(Region::new(Hpa(gpa.0), size)?)?;
+        let seen = Region::new(Hpa(gpa.0), size)?;
+        self.check_not_gic(seen)?;
+        if let (None, Some(first)) = (self.gicc, self.gic.get(1)) {
+            // The board's first region of redistributors may be smaller: those of one cluster.
+            let size = holding.cpus.len() as u64 * CELL_STRIDE;
+            check_none(
+                &[Region::new(first.base(), size)?],
+                &seen,
+                code::DEVICE_IS_GIC,
+            )?;
+        }
         for other in holding.memory.iter().chain(&holding.devices) {
             check_apart(&other.gpa, &region)?;
         }

@@ -3,11 +3,11 @@
 use std::num::NonZero;
 
 use crate::board::{
-    GICD, GICR, HV, MIB, PAGE, POOL, POOL_SIZE, RAM, RAM_SIZE, UART, cell, device, ledger, memory,
-    region, small_cell, spi, system,
+    GICD, GICR, HV, MIB, PA_BITS, PAGE, POOL, POOL_SIZE, RAM, RAM_SIZE, UART, cell, device, ledger,
+    memory, region, small_cell, spi, system,
 };
 use bulkhead_abi::{MAX_CELLS, code};
-use bulkhead_model::addr::Hpa;
+use bulkhead_model::addr::{Gpa, Hpa};
 use bulkhead_model::blob::{CellConfig, Name, Placement, SystemConfig};
 use bulkhead_model::id::{CellId, CpuId, Mpidr};
 use bulkhead_model::ledger::Ledger;
@@ -299,6 +299,23 @@ fn guest_memory_over_the_interrupt_controller_that_the_cell_sees() {
         refused(|c| put_device(c, GICR, 0xa00_0000, PAGE)),
         (code::DEVICE_IS_GIC, GICR, 0)
     );
+}
+
+#[test]
+fn guest_memory_over_redistributors_that_the_boards_first_region_has_no_room_for() {
+    let mut system = system();
+    system.gicrs[0] = region(GICR, 0x2_0000); // of one CPU
+    let hv = region(HV, MIB);
+    let ledger = Ledger::new(&system, hv, Some(region(POOL, POOL_SIZE)), PA_BITS).unwrap();
+    let second = GICR + 0x2_0000;
+    let mut config = small_cell("plc", 2);
+    config.memory[0].gpa = Gpa(second);
+    assert!(ledger.prepare_create(&config, |_| true).is_ok());
+    config.cpus.push(Mpidr::from_bits(3));
+    let expected = (code::DEVICE_IS_GIC, second, 0);
+    assert_eq!(refused_on(&ledger, &config), expected);
+    config.memory[0].gpa = Gpa(second + 0x2_0000);
+    assert!(ledger.prepare_create(&config, |_| true).is_ok());
 }
 
 #[test]

@@ -35,8 +35,8 @@ fn world() -> Ledger {
     let (gic, pool, hv) = (find(b'g'), find(b'p'), find(b'h'));
     let ram = region(hv.0, (PAGES.len() as u64) * PAGE - hv.0);
     let system = SystemConfig {
-        gicd: region(gic.0, PAGE),
-        gicrs: [region(gic.0 + PAGE, PAGE)].into_iter().collect(),
+        gicd: region(gic.0, gic.1),
+        gicrs: [region(1 << 30, 0x8_0000)].into_iter().collect(), // outside this small world
         cpus: (0..CPUS)
             .map(|n| CpuConfig {
                 mpidr: Mpidr::from_bits(n),
