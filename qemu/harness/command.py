@@ -94,8 +94,10 @@ def _tree(run, repo, board):
         return None
     # An overlay cannot take a property away.
     for node, properties in run.machine.get("without", {}).items():
+        there = subprocess.run(["fdtget", "-p", tree, node], check=True, capture_output=True, text=True).stdout.split()
         for each in properties:
-            _tool("fdtput", "-d", tree, node, each)
+            if each in there:  # Debian's kernels have different trees
+                _tool("fdtput", "-d", tree, node, each)
     for number, source in enumerate(overlays):
         overlay = os.path.join(run.run_dir, f"overlay{number}.dtbo")
         _tool("dtc", "-@", "-q", "-I", "dts", "-O", "dtb", "-o", overlay, source)

@@ -13,6 +13,7 @@ use bulkhead_model::id::{CpuId, Mpidr};
 use bulkhead_model::paging::{TableMemory, Tables, stage1_el2};
 use bulkhead_model::refused::Refused;
 use bulkhead_model::vgic::kick::Kicks;
+use bulkhead_model::vgic::redistributor;
 
 use crate::board::{BOARD, Board};
 use crate::layout::{self, CPU_AREA_SIZE, CPU_STRUCT_OFFSET};
@@ -322,14 +323,14 @@ fn set_board(
             CpuId::new(index).ok_or(Refused::new(code::TOO_MANY, index as u64, MAX_CPUS as u64))?;
         let gicr = match gicv2 {
             Some(_) => gicv2::NO_REDISTRIBUTOR,
-            None => gic::find_redistributor(&config.gicrs, cpu.mpidr)?,
+            None => redistributor::find(&config.gicrs, cpu.mpidr, gic::redistributor_typer)?,
         };
         let address = areas + index as u64 * CPU_AREA_SIZE + CPU_STRUCT_OFFSET;
         // SAFETY: the area is mapped, aligned, large enough, and nobody uses it yet.
         unsafe { (address as *mut PerCpu).write(PerCpu::new(id, cpu, gicr)) };
     }
     let stride = match config.gicrs.first() {
-        Some(gicr) => gic::redistributor_stride(gicr.base().0),
+        Some(gicr) => redistributor::stride(gic::redistributor_typer(gicr.base().0)),
         None if gicv2.is_some() => 1,
         None => return Err(Refused::new(code::BAD_CONTENT, 0, 0)),
     };

@@ -6,7 +6,6 @@
 
 use aarch64_cpu::registers::{ICC_SRE_EL2, ICH_HCR_EL2, ICH_VMCR_EL2, Readable, Writeable};
 use bulkhead_abi::code::{self, feature};
-use bulkhead_model::addr::{Hpa, Region};
 use bulkhead_model::blob::Delivery;
 use bulkhead_model::id::{Mpidr, Spi, SpiSet};
 use bulkhead_model::refused::Refused;
@@ -49,8 +48,6 @@ const GICR_WAKER: u64 = 0x14;
 const GICR_WAKER_PROCESSOR_SLEEP: u32 = 1 << 1;
 const GICR_WAKER_CHILDREN_ASLEEP: u32 = 1 << 2;
 const GICR_TYPER: u64 = 0x8;
-const GICR_TYPER_VLPIS: u64 = 1 << 1;
-const GICR_TYPER_LAST: u64 = 1 << 4;
 /// Offset of SGI_base, where a redistributor has its SGIs and PPIs.
 pub const SGI_BASE: u64 = 0x1_0000;
 const GICR_IGROUPR0: u64 = SGI_BASE + 0x80;
@@ -146,48 +143,10 @@ fn reaches_group0() -> bool {
     is_kept
 }
 
-fn redistributor_typer(gicr: u64) -> u64 {
+/// `GICR_TYPER` of the redistributor at `gicr`.
+pub fn redistributor_typer(gicr: u64) -> u64 {
     // SAFETY: `gicr` lies in a region of the blob that `prepare` mapped.
     unsafe { mmio::read64(gicr + GICR_TYPER) }
-}
-
-/// Bytes from this redistributor to the next.
-pub fn redistributor_stride(gicr: u64) -> u64 {
-    if redistributor_typer(gicr) & GICR_TYPER_VLPIS != 0 {
-        0x4_0000
-    } else {
-        0x2_0000
-    }
-}
-
-/// Finds the redistributor of a CPU by walking all regions.
-///
-/// # Errors
-/// `UNSUPPORTED_GIC`.
-pub fn find_redistributor(regions: &[Region<Hpa>], mpidr: Mpidr) -> Result<u64, Refused> {
-    // GICR_TYPER has Aff3.Aff2.Aff1.Aff0 in bits 63:32.
-    let affinity = (mpidr.get() >> 32 << 24) | (mpidr.get() & 0xff_ffff);
-    for region in regions {
-        let mut gicr = region.base().0;
-        while gicr + 2 * FRAME <= region.end().0 {
-            let typer = redistributor_typer(gicr);
-            if gicr + redistributor_stride(gicr) > region.end().0 {
-                break;
-            }
-            if typer >> 32 == affinity {
-                return Ok(gicr);
-            }
-            if typer & GICR_TYPER_LAST != 0 {
-                break;
-            }
-            gicr += redistributor_stride(gicr);
-        }
-    }
-    Err(Refused::new(
-        code::UNSUPPORTED_GIC,
-        feature::NO_REDISTRIBUTOR,
-        mpidr.get(),
-    ))
 }
 
 /// Number of the first INTID that the distributor does not have.

@@ -4,13 +4,67 @@
 //! A cell sees one for each of its CPUs, 128 KiB apart, without LPIs. Root sees them all where they are; of one whose CPU
 //! is not its own it reads what identifies it, and nothing else.
 
+use bulkhead_abi::code::{self, feature};
+
 use super::Action;
 use super::access::Access;
+use crate::addr::{Hpa, Region};
+use crate::id::Mpidr;
+use crate::refused::Refused;
+
+/// `GICR_TYPER`: VLPIs are there; it is the last of its region.
+const TYPER_VLPIS: u64 = 1 << 1;
+const TYPER_LAST: u64 = 1 << 4;
 
 /// `GICR_CTLR` as a cell sees it: RWP, UWP.
 const CELL_CTLR: u64 = 1 << 3 | 1 << 31;
 /// Bytes of RD_base and SGI_base: what a cell sees of a redistributor.
 pub const CELL_STRIDE: u64 = 0x2_0000;
+
+/// Bytes from the redistributor that has this `GICR_TYPER` to the next: 2 frames of 64 KiB, or 4 with virtual LPIs.
+pub const fn stride(typer: u64) -> u64 {
+    if typer & TYPER_VLPIS == 0 {
+        0x2_0000
+    } else {
+        0x4_0000
+    }
+}
+
+/// Finds the redistributor of a CPU: `typer` reads `GICR_TYPER` of the one at an address, which lies whole in one of `regions`.
+/// A region ends with the one that says it is the last, or where there is no room for another (IHI 0069, `GICR_TYPER.Last`).
+///
+/// # Errors
+/// `UNSUPPORTED_GIC`.
+pub fn find(
+    regions: &[Region<Hpa>],
+    mpidr: Mpidr,
+    typer: impl Fn(u64) -> u64,
+) -> Result<u64, Refused> {
+    // GICR_TYPER has Aff3.Aff2.Aff1.Aff0 in bits 63:32.
+    let affinity = (mpidr.get() >> 32 << 24) | (mpidr.get() & 0xff_ffff);
+    for region in regions {
+        let mut gicr = region.base().0;
+        while gicr + CELL_STRIDE <= region.end().0 {
+            let found = typer(gicr);
+            let next = gicr + stride(found);
+            if next > region.end().0 {
+                break;
+            }
+            if found >> 32 == affinity {
+                return Ok(gicr);
+            }
+            if found & TYPER_LAST != 0 {
+                break;
+            }
+            gicr = next;
+        }
+    }
+    Err(Refused::new(
+        code::UNSUPPORTED_GIC,
+        feature::NO_REDISTRIBUTOR,
+        mpidr.get(),
+    ))
+}
 
 /// Whose redistributor it is, and who accesses it.
 #[derive(Clone, Copy, Debug)]

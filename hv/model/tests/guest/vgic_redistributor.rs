@@ -1,7 +1,10 @@
 //! Redistributors, register by register, and every access there is.
 
+use bulkhead_abi::code;
+use bulkhead_model::addr::{Hpa, Region};
+use bulkhead_model::id::Mpidr;
 use bulkhead_model::vgic::Action;
-use bulkhead_model::vgic::redistributor::{RedistView, gicr_access, gicr_plain};
+use bulkhead_model::vgic::redistributor::{RedistView, find, gicr_access, gicr_plain};
 
 const VIEW: RedistView = RedistView {
     is_own: true,
@@ -258,4 +261,58 @@ fn the_short_form_says_what_the_full_one_says() {
             );
         }
     }
+}
+
+const VLPIS: u64 = 1 << 1;
+const LAST: u64 = 1 << 4;
+
+/// Two clusters of two CPUs, each in a region of its own, the second one with frames for virtual LPIs. What lies behind a
+/// region, and behind the last redistributor of one, is not to be read.
+fn two_clusters(gicr: u64) -> u64 {
+    match gicr {
+        0x10_0000 => 0x0000_0000 << 32,
+        0x12_0000 => 0x0000_0001 << 32 | LAST,
+        0x80_0000 => 0x0000_0100 << 32 | VLPIS,
+        0x84_0000 => 0x0100_0101 << 32 | VLPIS | LAST,
+        other => panic!("read at {other:#x}"),
+    }
+}
+
+fn found(regions: &[(u64, u64)], mpidr: u64) -> Result<u64, i64> {
+    let regions: Vec<_> = regions
+        .iter()
+        .map(|&(base, size)| Region::new(Hpa(base), size).unwrap())
+        .collect();
+    find(&regions, Mpidr::from_bits(mpidr), two_clusters).map_err(|refused| refused.code())
+}
+
+#[test]
+fn each_cpus_redistributor_in_regions_of_clusters() {
+    let regions = [(0x10_0000, 0x8_0000), (0x80_0000, 0x10_0000)];
+    assert_eq!(found(&regions, 0), Ok(0x10_0000));
+    assert_eq!(found(&regions, 1), Ok(0x12_0000));
+    assert_eq!(found(&regions, 0x100), Ok(0x80_0000));
+    assert_eq!(found(&regions, 0x01_0000_0101), Ok(0x84_0000)); // Aff3 is apart in MPIDR_EL1
+    assert_eq!(found(&regions, 0x101), Err(code::UNSUPPORTED_GIC));
+    assert_eq!(found(&[], 0), Err(code::UNSUPPORTED_GIC));
+}
+
+#[test]
+fn a_redistributor_that_its_region_has_no_room_for() {
+    assert_eq!(
+        found(&[(0x10_0000, 0x2_0000)], 1),
+        Err(code::UNSUPPORTED_GIC)
+    );
+    assert_eq!(
+        found(&[(0x10_0000, 0x1_0000)], 0),
+        Err(code::UNSUPPORTED_GIC)
+    );
+    assert_eq!(
+        found(&[(0x80_0000, 0x2_0000)], 0x100),
+        Err(code::UNSUPPORTED_GIC)
+    );
+    let short = [(0x80_0000, 0x6_0000), (0x10_0000, 0x4_0000)];
+    assert_eq!(found(&short, 0x100), Ok(0x80_0000));
+    assert_eq!(found(&short, 0x01_0000_0101), Err(code::UNSUPPORTED_GIC));
+    assert_eq!(found(&short, 1), Ok(0x12_0000));
 }
