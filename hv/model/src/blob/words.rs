@@ -3,9 +3,12 @@
 //! One rule: no byte outside the slice is touched and none of it is left over, whatever the counts in it say.
 
 use arrayvec::ArrayVec;
-use bulkhead_abi::NAME_SIZE;
+use bulkhead_abi::{ABI_VERSION, NAME_SIZE, code};
 
-use super::{ABI_VERSION, Address, Hpa, Mpidr, Name, Refused, Region, Spi, code};
+use super::Name;
+use crate::addr::{Address, Hpa, Region};
+use crate::id::{Mpidr, Spi};
+use crate::refused::Refused;
 
 const WORD: usize = 8;
 const HEAD: usize = 3 * WORD;
