@@ -1,6 +1,6 @@
 #!/bin/sh
-# Cells that spin, sleep, mask by DAIF or by priority, or loop in their vectors come each of many times that they are told to stop, on
-# machines with one security state and with two; and 20 lives of a cell leave nothing behind.
+# Cells that spin, sleep, mask by DAIF or by priority, loop in their vectors or are in an interrupt come each of many times that they are told
+# to stop, and Linux works on their CPU then, on machines with one security state and with two; and 20 lives of a cell leave nothing behind.
 # run: --timeout 300
 # run: --machine versal --timeout 300
 # run: --machine virt-v2 --timeout 300
@@ -38,7 +38,7 @@ comes() {
 }
 
 # With nothing more to do it sleeps, its interrupts open.
-for words in spin wfi nothing "pmr spin" "deaf spin" "active spin"; do
+for words in spin wfi nothing "pmr spin" "deaf spin" "active spin" "unended spin"; do
     comes "$words"
 done
 if ! has_gicv2; then

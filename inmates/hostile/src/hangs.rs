@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use inmate_rt::gic::{self, Gic, Role};
 use inmate_rt::lines::Lines;
-use inmate_rt::{IntId, comm, cpu, departure, exception, icc, timer};
+use inmate_rt::{IntId, Tree, comm, cpu, departure, exception, icc, timer};
 
 use crate::World;
 use crate::lives::Attempt;
@@ -130,6 +130,17 @@ fn never_ended(world: &World, rest: Rest) -> ! {
     gic::send_sgi(SGI, 0);
     cpu::unmask_interrupts();
     rest.begin()
+}
+
+/// Takes an interrupt, the most urgent that it can have, and goes on in it.
+pub fn leave_unended(tree: &Tree) {
+    cpu::mask_interrupts();
+    Gic::new(tree, Role::First).enable(SGI);
+    Lines::new(tree).set_priority(SGI, 0);
+    gic::send_sgi(SGI, 0);
+    while gic::acknowledge().is_none() {
+        cpu::relax();
+    }
 }
 
 fn spin_in(_: IntId) {

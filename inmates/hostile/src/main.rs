@@ -4,7 +4,8 @@
 //! what came of it, if it still can:
 //! `attempts=ADDR`: all of [`lives`], ADDR being memory of someone else, or `ADDR,GICH,GICV` with what of a GICv2 is nobody's;
 //! `read=ADDR`, `write=ADDR`, `pair=ADDR`, `exec=ADDR`: touches that address; `spin`, `wfi`: masks everything and spins or sleeps;
-//! `pmr`, `deaf`, `active`: masks by ICC_PMR_EL1, turns group 1 off, marks the highest priorities as active, before what follows;
+//! `pmr`, `deaf`, `active`, `unended`: masks by ICC_PMR_EL1, turns group 1 off, marks the highest priorities as active, takes an interrupt
+//! and does not end it, before what follows;
 //! `vector-loop`: gets stuck in its own exception vector; `off`, `reset`, `off-smc`, `reset-smc`, `cpu-off`: asks PSCI for it;
 //! `beat=N`: beats N times, 20 ms apart, or for ever; `rest=MS`: does nothing so long; `print=N`: prints N lines of 100 characters, 1 ms
 //! apart; `scribble=MS`: says nonsense in the indices of its ring console so long.
@@ -88,6 +89,7 @@ fn obey(tree: &Tree, word: &str) {
         "deaf" => icc::Igrpen1::set(0),
         // Of either half, as non-secure software sees it.
         "active" => icc::Ap1r0::set(0x1_0001),
+        "unended" => hangs::leave_unended(tree),
         "vector-loop" => departure::loop_in_vector(),
         "off-smc" => println!("hostile: off: answered {:?}", psci::system_off::<Smc>()),
         "reset-smc" => println!("hostile: reset: answered {:?}", psci::system_reset::<Smc>()),

@@ -124,8 +124,8 @@ pub fn set_end(end: End) {
     icc::Ctlr::set(if end == End::Joined { 0 } else { EOIMODE });
 }
 
-/// Takes the interrupt that is pending.
-pub(crate) fn acknowledge() -> Option<IntId> {
+/// Takes the interrupt that is pending. It masks all that are not more urgent, until its end.
+pub fn acknowledge() -> Option<IntId> {
     if gicv2::is_there() {
         gicv2::acknowledge()
     } else {
