@@ -50,7 +50,8 @@ def _rpi4(image, disk, folder, repo):
         compiled = os.path.join(folder, f"emulation{number}.dtbo")
         _tool("dtc", "-@", "-q", "-I", "dts", "-O", "dtb", "-o", compiled, source)
         _overlay(tree, compiled)
-    return ["-M", "raspi4b", "-drive", f"if=sd,file={disk}", "-dtb", tree,
+    # One thread: the CPU that waits at its word of memory gives way there, where with a thread each it would keep a core busy.
+    return ["-M", "raspi4b", "-accel", "tcg,thread=single", "-drive", f"if=sd,file={disk}", "-dtb", tree,
             "-kernel", _out(card, kernel, folder), "-initrd", _out(card, initrd, folder),
             "-append", _read(card, "cmdline.txt").strip()]
 

@@ -15,7 +15,7 @@ import image_boot
 from terminal import Terminal, Unexpected
 
 CELL_RUNS = r"^rtos: 3 s: .* right"
-BOOT_S = 300  # an emulated boot on a machine that is busy with others
+BOOT_S = 900  # an emulated boot on a machine that is busy with others
 MACHINES = {
     # The order of the serial lines is QEMU's; how many CPUs Linux has with and without the cell.
     "virt": {"serials": ("console", "cell"), "all": "0-3", "left": "0-2"},

@@ -7,6 +7,7 @@
 # run: --machine virt-v2 --kernel 6.1 --timeout 300
 # run: --machine imx8mp --timeout 300
 # run: --machine zcu102 --timeout 300
+# run: --machine zcu102 --kernel 6.1 --timeout 300
 # run: --machine raspi4b --append nr_cpus=2 --timeout 600
 # run: --machine versal --timeout 300
 # run: --machine versal --kernel 6.1 --timeout 300
