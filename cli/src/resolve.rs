@@ -11,11 +11,11 @@ mod warnings;
 use arrayvec::ArrayVec;
 use bulkhead_abi::console;
 use bulkhead_model::addr::{Gpa, Hpa, PAGE_SIZE};
-use bulkhead_model::blob::{CellConfig, Delivery, MemoryConfig, Placement};
+use bulkhead_model::blob::{CellConfig, MemoryConfig, Placement};
 use bulkhead_model::id::{Mpidr, Spi};
 
 use crate::args;
-use crate::board::{Board, GicRegions, push};
+use crate::board::{Board, push};
 use crate::cell_file::{CellFile, Console, Cpus};
 use crate::error::ConfigError;
 use crate::suggest::suggest;
@@ -49,13 +49,6 @@ pub fn resolve<'t>(
     spare: &[Mpidr],
 ) -> Result<Resolved<'t>, ConfigError> {
     let devices = devices::devices(cell, board)?;
-    let is_v2 = matches!(board.gic_regions()?, GicRegions::V2 { .. });
-    if cell.delivery == Delivery::Listed && is_v2 {
-        return Err(cell.place.wrong(
-            "interrupts",
-            "\"listed\" needs a GICv3, and the board has a GICv2: leave it out",
-        ));
-    }
     let mut config = CellConfig {
         name: cell.name,
         cpus: cpus(cell, board, spare)?,

@@ -11,9 +11,7 @@ devices='"serial1"'
 for place in $(seq 0 15); do
     devices="$devices, \"/virtio_mmio@$(printf %x $((0xa000000 + 0x200 * place)))\""
 done
-deliveries="direct listed"
-! has_gicv2 || deliveries=direct
-for delivery in $deliveries; do
+for delivery in direct listed; do
     echo "$delivery delivery"
     cell /tmp/storm.dts storm "devices = $devices; console = \"serial1\"; bootargs = \"sgi spis=48\"; interrupts = \"$delivery\";"
     create /tmp/storm.dts

@@ -149,8 +149,6 @@ pub mod feature {
     pub const NOT_GICV3: u64 = 6;
     /// No maintenance interrupt, which listed delivery needs: PPIs that looked like it.
     pub const NO_MAINTENANCE: u64 = 7;
-    /// Listed delivery is not there for a GICv2.
-    pub const NO_LISTED_DELIVERY: u64 = 9;
     /// Not GICv2: GICC_IIDR.
     pub const NOT_GICV2: u64 = 8;
 }

@@ -321,13 +321,15 @@ fn set_board(
     for (index, cpu) in config.cpus.iter().enumerate() {
         let id =
             CpuId::new(index).ok_or(Refused::new(code::TOO_MANY, index as u64, MAX_CPUS as u64))?;
-        let gicr = match gicv2 {
-            Some(_) => gicv2::NO_REDISTRIBUTOR,
-            None => redistributor::find(&config.gicrs, cpu.mpidr, gic::redistributor_typer)?,
+        let (gicr, seen) = if gicv2.is_some() {
+            (gicd.wrapping_sub(gic::SGI_BASE), gicv2::NO_REDISTRIBUTOR)
+        } else {
+            let gicr = redistributor::find(&config.gicrs, cpu.mpidr, gic::redistributor_typer)?;
+            (gicr, gicr)
         };
         let address = areas + index as u64 * CPU_AREA_SIZE + CPU_STRUCT_OFFSET;
         // SAFETY: the area is mapped, aligned, large enough, and nobody uses it yet.
-        unsafe { (address as *mut PerCpu).write(PerCpu::new(id, cpu, gicr)) };
+        unsafe { (address as *mut PerCpu).write(PerCpu::new(id, cpu, gicr, seen)) };
     }
     let stride = match config.gicrs.first() {
         Some(gicr) => redistributor::stride(gic::redistributor_typer(gicr.base().0)),

@@ -70,7 +70,7 @@ fn enter(operation: &Operation, length: u64, caller: Mpidr) -> Result<Entered, R
     let console = &console::take(holding)?;
     let base = console.map_or(console::NONE, |window| window.hpa.base());
     let mut tables = None;
-    let entered = build_stage2(&claim, console.as_slice()).and_then(|built| {
+    let entered = build_stage2(&claim, delivery, console.as_slice()).and_then(|built| {
         tables = Some(built);
         commit(&claim, delivery, &mut tables, base)
     });
@@ -189,13 +189,14 @@ fn copy_from_mailbox(to: Hpa, length: usize) {
 }
 
 #[inline(never)] // As `fill_claim`.
-fn build_stage2(claim: &Claim, console: &[Window]) -> Result<Tables, Refused> {
+fn build_stage2(claim: &Claim, delivery: Delivery, console: &[Window]) -> Result<Tables, Refused> {
     let id = claim.id();
-    let interface = match &board().gicv2 {
-        Some(frames) => frames.cells_interface(),
-        None => ArrayVec::new(),
+    let interface = board().gicv2.map(|gic| gic.cells_interface(delivery));
+    let interface = match &interface {
+        Some((pages, count)) => &pages[..*count],
+        None => &[],
     };
-    let parts = windows(claim.holding(), &interface, console);
+    let parts = windows(claim.holding(), interface, console);
     let all = parts.iter().flat_map(|(windows, _)| *windows);
     let highest = all.fold(0, |highest, window| window.gpa.end().0.max(highest));
     let bits = u8::try_from(64 - highest.saturating_sub(1).leading_zeros()).unwrap_or(u8::MAX);

@@ -12,7 +12,7 @@ use bulkhead_model::refused::Refused;
 use bulkhead_model::vgic::kick::Kicks;
 use bulkhead_model::vgic::sgi::sgi_value;
 use core::sync::atomic::Ordering;
-use spin::mutex::SpinMutex;
+use spin::mutex::{SpinMutex, SpinMutexGuard};
 
 use crate::board::board;
 use crate::percpu::{Found, PerCpu};
@@ -24,8 +24,13 @@ use crate::sysreg::{
 use crate::sysreg::{IccCtlr, IccSgi0r, IccSgi1r, IccSreEl1};
 use crate::{gicv2, listed, mmio};
 
+static DISTRIBUTOR: SpinMutex<()> = SpinMutex::new(());
+
 /// Held for each read-modify-write of a distributor register that several owners share.
-pub static DISTRIBUTOR: SpinMutex<()> = SpinMutex::new(());
+#[inline(never)] // Once for all.
+pub fn lock_distributor() -> SpinMutexGuard<'static, ()> {
+    DISTRIBUTOR.lock()
+}
 
 /// Bytes of a frame of registers (IHI 0069, "Register map").
 pub const FRAME: u64 = 0x1_0000;
@@ -172,7 +177,7 @@ fn set_group0(bits: u32) {
     if !board().kicks.by_group0 {
         return;
     }
-    let _guard = DISTRIBUTOR.lock();
+    let _guard = lock_distributor();
     let now = gicd_read(GICD_CTLR);
     gicd_write(GICD_CTLR, now & !GICD_CTLR_GRP0 | bits & GICD_CTLR_GRP0);
     gicd_settle();
@@ -395,13 +400,13 @@ fn clear_active_priorities() {
 
 /// Leaves this CPU's interface with nothing enabled and no kick pending: it waits at EL2.
 pub fn quiet_interface(cpu: &PerCpu) {
+    if listed::is_on() {
+        listed::clear();
+    }
     if gicv2::is_there() {
         return gicv2::quiet_interface(cpu);
     }
     IccIgrpen1::set(0);
-    if listed::is_on() {
-        listed::clear();
-    }
     sysreg::isb();
     take_kick(cpu);
     gicr_write(cpu.gicr, GICR_ICPENDR0, 1 << KICK);
@@ -486,7 +491,7 @@ pub fn hand_over(spis: &SpiSet, target: Mpidr) {
             route(spi, target.get());
         }
         // A neighbour's owner may be changing the word. Nothing else here is shared, and nobody waits for all of it.
-        let _guard = DISTRIBUTOR.lock();
+        let _guard = lock_distributor();
         // Level-sensitive: the upper of two bits (IHI 0069, `GICD_ICFGR<n>`). It is off, as a change demands.
         let offset = GICD_ICFGR + u64::from(spi.intid() / 16 * 4);
         gicd_write(offset, gicd_read(offset) & !(2 << (spi.intid() % 16 * 2)));

@@ -4,10 +4,9 @@
 //! One rule: as there. SGIs, PPIs and the CPU interface are banked: each CPU reaches its own only, so all that is done to
 //! them is done on the CPU that they belong to.
 
-use arrayvec::ArrayVec;
 use bulkhead_abi::code::{self, feature};
 use bulkhead_model::addr::{Gpa, Hpa, PAGE_SIZE, Region};
-use bulkhead_model::blob::GicV2;
+use bulkhead_model::blob::{Delivery, GicV2};
 use bulkhead_model::id::{Mpidr, Spi, SpiSet};
 use bulkhead_model::ledger::Window;
 use bulkhead_model::refused::Refused;
@@ -17,26 +16,31 @@ use core::sync::atomic::Ordering::Relaxed;
 use crate::board::board;
 use crate::gic::{self, Interface};
 use crate::percpu::{Found, PerCpu};
-use crate::{mmio, sysreg};
+use crate::{listed, mmio, sysreg, vgicv2};
 
 const GICD_TYPER: u64 = 0x4;
 const GICD_ISENABLER0: u64 = 0x100;
 const GICD_ICENABLER0: u64 = 0x180;
 const GICD_ICPENDR0: u64 = 0x280;
+const GICD_ISACTIVER0: u64 = 0x300;
 const GICD_ICACTIVER0: u64 = 0x380;
 const GICD_IPRIORITYR: u64 = 0x400;
 const GICD_ITARGETSR: u64 = 0x800;
 const GICD_SGIR: u64 = 0xf00;
 const GICD_CPENDSGIR: u64 = 0xf10;
+const GICD_SPENDSGIR: u64 = 0xf20;
 
 const GICC_CTLR: u64 = 0x0;
 const GICC_CTLR_ENABLE: u32 = 1;
+/// A write of GICC_EOIR only drops the priority. With two security states it is EOImodeNS that non-secure software has there.
+const GICC_CTLR_EOIMODE: u32 = 1 << 9;
 /// Group 0 as FIQ, where software has Group 0 at all.
 const GICC_CTLR_FIQEN: u32 = 1 << 3;
 /// Bypass of a disabled interface: firmware's choice.
 const GICC_CTLR_BYPASS: u32 = 0xf << 5;
 const GICC_PMR: u64 = 0x4;
 const GICC_BPR: u64 = 0x8;
+const GICC_IAR: u64 = 0xc;
 const GICC_EOIR: u64 = 0x10;
 const GICC_RPR: u64 = 0x14;
 /// The binary point of Group 1, where non-secure software has both groups; else it is nothing.
@@ -49,8 +53,17 @@ const IDLE_PRIORITY: u32 = 0xff;
 /// GICC_IIDR: the architecture version.
 const IIDR_ARCHITECTURE_SHIFT: u32 = 16;
 
-const GICH_HCR: u64 = 0x0;
+pub const GICH_HCR: u64 = 0x0;
+pub const GICH_VTR: u64 = 0x4;
+pub const GICH_VMCR: u64 = 0x8;
+const GICH_APR: u64 = 0xf0;
+pub const GICH_LR0: u64 = 0x100;
+/// GICH_VMCR of a guest that starts as others do with their GICC: Group 0, its only one, is on, and VMPriMask lets through what
+/// is more urgent than 0x10.
+const VMCR_START: u32 = 2 << 27 | 1;
 
+/// The first INTID that is no interrupt.
+const SPECIAL: u32 = 1020;
 /// SGIs.
 const SGIS: u32 = 0xffff;
 /// Priority masks: all but what is more urgent than a guest's interrupts; none.
@@ -118,18 +131,36 @@ pub fn check(gicd: u64, regions: GicV2) -> Result<Frames, Refused> {
 }
 
 impl Frames {
-    /// What a cell sees as its CPU interface, page by page.
-    pub fn cells_interface(&self) -> ArrayVec<Window, 2> {
+    /// What a cell sees as its CPU interface: two pages of the physical one, or the first of the virtual one. What is in the second
+    /// one of that traps ([`crate::vgicv2`]).
+    pub fn cells_interface(&self, delivery: Delivery) -> ([Window; 2], usize) {
         let seen = self.regions.gicc.base().0;
-        let pages = [(seen, Hpa(seen)), (seen + PAGE_SIZE, self.gicc_second)];
-        let pages = pages.into_iter().filter_map(|(place, page)| {
-            Some(Window {
-                gpa: Region::pages(Gpa(place), PAGE_SIZE).ok()?,
-                hpa: Region::pages(page, PAGE_SIZE).ok()?,
-            })
-        });
-        pages.collect()
+        let window = |place: u64, page: Hpa| Window {
+            gpa: Region::page_of(Gpa(place)),
+            hpa: Region::page_of(page),
+        };
+        let (first, count) = match delivery {
+            Delivery::Direct => (Hpa(seen), 2),
+            Delivery::Listed => (self.regions.gicv.base(), 1),
+        };
+        let second = window(seen + PAGE_SIZE, self.gicc_second);
+        ([window(seen, first), second], count)
     }
+}
+
+fn gicd_read(offset: u64) -> u32 {
+    // SAFETY: as below; reading has no effect.
+    unsafe { mmio::read32(board().gicd.base().0 + offset) }
+}
+
+fn gicd_read8(offset: u64) -> u8 {
+    // SAFETY: as below, of registers that allow byte accesses.
+    unsafe { mmio::read8(board().gicd.base().0 + offset) }
+}
+
+fn gicd_write8(offset: u64, value: u8) {
+    // SAFETY: as below, of registers that allow byte accesses.
+    unsafe { mmio::write8(board().gicd.base().0 + offset, value) }
 }
 
 fn gicd_write(offset: u64, value: u32) {
@@ -147,22 +178,24 @@ fn gicc_write(offset: u64, value: u32) {
     unsafe { mmio::write32(frames().regions.gicc.base().0 + offset, value) }
 }
 
-fn gich_read(offset: u64) -> u32 {
+/// Reads a register of this CPU's virtual interface.
+pub fn gich_read(offset: u64) -> u32 {
     // SAFETY: EL2 maps the control blocks; offsets are aligned and in the first page.
     unsafe { mmio::read32(frames().regions.gich.base().0 + offset) }
 }
 
-fn gich_write(offset: u64, value: u32) {
+/// Writes one. It is complete before the guest goes on (DDI 0487, Device-nGnRE memory).
+pub fn gich_write(offset: u64, value: u32) {
     // SAFETY: as above; this CPU's block is EL2's.
-    unsafe { mmio::write32(frames().regions.gich.base().0 + offset, value) }
+    unsafe { mmio::write32(frames().regions.gich.base().0 + offset, value) };
+    sysreg::dsb_sy();
 }
 
 /// Notes, before a guest of ours has it, how firmware left this CPU's interface, and which one it is: the registers of
 /// private interrupts' targets say so, unless there is only one CPU (IHI 0048, `GICD_ITARGETSR<n>`).
 pub fn note_cpu(cpu: &PerCpu) {
     cpu.bypass.store(gicc_read(GICC_CTLR), Relaxed);
-    // SAFETY: mapped; a byte register.
-    let bit = unsafe { mmio::read8(board().gicd.base().0 + GICD_ITARGETSR) };
+    let bit = gicd_read8(GICD_ITARGETSR);
     cpu.interface.store(bit.max(1), Relaxed);
 }
 
@@ -215,7 +248,70 @@ pub fn reset_interface(cpu: &PerCpu, interface: Interface) {
     gicc_write(GICC_BPR, 0);
     gicc_write(GICC_ABPR, 0);
     gicc_write(GICC_PMR, if is_root { MASK_NONE } else { MASK_ALL });
-    set_control(cpu, if is_root { 0 } else { GICC_CTLR_ENABLE });
+    let is_listed = interface == Interface::Cell(Delivery::Listed);
+    let split = if is_listed { GICC_CTLR_EOIMODE } else { 0 };
+    set_control(cpu, if is_root { 0 } else { GICC_CTLR_ENABLE | split });
+    sysreg::dsb_sy();
+    if is_listed {
+        gich_write(GICH_VMCR, VMCR_START);
+        gich_write(GICH_APR, 0);
+        listed::start(cpu);
+    }
+}
+
+/// Acknowledges an interrupt for EL2 and drops its priority; an SGI is over with that. Returns what GICC_IAR says: its number,
+/// and in bits 12:10 the interface that an SGI is from.
+pub fn acknowledge() -> Option<u16> {
+    let found = gicc_read(GICC_IAR);
+    // The acknowledge has taken effect before anything follows from it.
+    sysreg::dsb_sy();
+    if found & 0x3ff >= SPECIAL {
+        return None;
+    }
+    gicc_write(GICC_EOIR, found);
+    if found & 0x3ff < 16 {
+        // SAFETY: GICC_DIR, the first register of the second page, which EL2 maps; this CPU's interface is EL2's.
+        unsafe { mmio::write32(frames().gicc_second.0, found) };
+    }
+    Some((found & 0x1fff) as u16)
+}
+
+/// Lets only what is more urgent through; SGIs, and with them kicks, always are.
+pub fn set_mask(priority: u8) {
+    gicc_write(GICC_PMR, u32::from(priority).max(MASK_ALL));
+    sysreg::dsb_sy();
+}
+
+/// Makes the physical SGIs what the guest is to see of them.
+pub fn show_sgis(cpu: &PerCpu) {
+    let interfaces = vgicv2::interfaces(cpu.cell());
+    for intid in 0..16 {
+        let (sources, priority) = cpu.parked.sgi(intid);
+        gicd_write8(GICD_IPRIORITYR + u64::from(intid), priority);
+        let sources = interfaces.physical(sources);
+        if sources != 0 {
+            // QEMU takes one that is from nobody for pending.
+            gicd_write8(GICD_SPENDSGIR + u64::from(intid), sources);
+        }
+    }
+    gicd_write(GICD_ISACTIVER0, cpu.parked.active_sgis());
+}
+
+/// Undoes [`show_sgis`], with what came and what the guest did meanwhile. Those from nobody of the cell are kicks, and over.
+pub fn hide_sgis(cpu: &PerCpu) {
+    let interfaces = vgicv2::interfaces(cpu.cell());
+    for intid in 0..16 {
+        let place = u64::from(intid);
+        let priority = gicd_read8(GICD_IPRIORITYR + place);
+        gicd_write8(GICD_IPRIORITYR + place, 0);
+        let pending = gicd_read8(GICD_SPENDSGIR + place);
+        gicd_write8(GICD_CPENDSGIR + place, pending);
+        let sources = interfaces.seen(pending);
+        cpu.parked.set_sgi(intid, sources, priority);
+    }
+    cpu.parked.set_active_sgis(gicd_read(GICD_ISACTIVER0));
+    gicd_write(GICD_ICACTIVER0, SGIS);
+    // Who sent a kick that was taken out here has posted its request before.
     sysreg::dsb_sy();
 }
 
@@ -272,14 +368,8 @@ pub fn route(spi: Spi, target: Mpidr) {
 
 fn set_targets(spi: Spi, interfaces: u8) {
     // A neighbour's owner may be merging the word.
-    let _guard = gic::DISTRIBUTOR.lock();
-    // SAFETY: a byte of GICD_ITARGETSR, which allows byte accesses, of an interrupt that the caller may send elsewhere.
-    unsafe {
-        mmio::write8(
-            board().gicd.base().0 + GICD_ITARGETSR + u64::from(spi.intid()),
-            interfaces,
-        )
-    };
+    let _guard = gic::lock_distributor();
+    gicd_write8(GICD_ITARGETSR + u64::from(spi.intid()), interfaces);
 }
 
 /// Takes root's SPIs away from CPUs that go to a cell: those that `spis` lacks go to the others that they went to, or to
@@ -292,9 +382,7 @@ pub fn turn_away(spis: &SpiSet, cpus: &[Mpidr], target: Mpidr) {
     let taken = cpus.iter().fold(0, |mask, mpidr| mask | interface(mpidr));
     let all = (32..gic::intid_limit()).filter_map(Spi::new);
     for spi in all.filter(|spi| !spis.contains(*spi)) {
-        // SAFETY: as in `set_targets`.
-        let now =
-            unsafe { mmio::read8(board().gicd.base().0 + GICD_ITARGETSR + u64::from(spi.intid())) };
+        let now = gicd_read8(GICD_ITARGETSR + u64::from(spi.intid()));
         match now & !taken {
             left if left == now => {}
             0 => set_targets(spi, interface(&target)),

@@ -58,7 +58,9 @@ pub fn exit(cpu: &mut Cpu, reason: Exit) -> Outcome {
             Outcome::Resume // the run loop finds the request
         }
         Exit::Irq => {
-            listed::irq(cpu.shared);
+            if !listed::irq(cpu.shared) {
+                info::count_exit(cpu.shared.id, exit::KICK);
+            }
             Outcome::Resume // as above
         }
         Exit::SystemError => {
@@ -148,10 +150,7 @@ fn data_abort(cpu: &mut Cpu, abort: DataAbort) -> Outcome {
                     .copied()
                     .unwrap_or(0);
                 let write = access.is_write.then(|| access.truncate(value));
-                let answer = listed::with_all_physical(cpu.shared, || {
-                    vgic::access(cpu.shared, ipa, access.size, write)
-                });
-                let answer = match answer {
+                let answer = match vgic::access(cpu.shared, ipa, access.size, write) {
                     Answer::NotOurs => parts::access(cpu.shared, ipa, access.size, write),
                     done => done,
                 };

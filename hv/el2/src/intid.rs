@@ -1,7 +1,7 @@
 //! The state of one interrupt in the physical controller: pending, active, its priority.
 //!
-//! One rule: SGIs and PPIs are those of the CPU that is named; distributor and redistributor have their registers at the same
-//! offsets.
+//! One rule: SGIs and PPIs are those of the CPU that is named, with a GICv2 always the one at hand; distributor and redistributor have
+//! their registers at the same offsets.
 
 use crate::board::board;
 use crate::gic::SGI_BASE;
@@ -57,6 +57,11 @@ pub fn set_pending(cpu: &PerCpu, intid: u16) {
 /// Makes it active.
 pub fn set_active(cpu: &PerCpu, intid: u16) {
     set(cpu, ISACTIVER, intid);
+}
+
+/// Deactivates it.
+pub fn deactivate(cpu: &PerCpu, intid: u16) {
+    set(cpu, ICACTIVER, intid);
 }
 
 /// Lets a PPI of EL2's own through, whatever the guest did to it: more urgent than anything of the guest's.

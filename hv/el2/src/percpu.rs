@@ -71,7 +71,7 @@ pub struct PerCpu {
     pub mpidr: Mpidr,
     /// What sends it SGI 0 (ICC_SGI1R_EL1); the number goes to bits 27:24.
     pub sgi: u64,
-    /// Physical base of its redistributor; a GICv2 has none.
+    /// Physical base of its redistributor; with a GICv2 what has the distributor's registers, which are banked, in its place.
     pub gicr: u64,
     /// Where its guest sees that; changes only while the CPU is parked or off.
     pub gicr_seen: AtomicU64,
@@ -129,7 +129,7 @@ pub enum Request {
 
 impl PerCpu {
     /// Makes the struct of a CPU that is still with firmware, or in Linux.
-    pub fn new(id: CpuId, config: &CpuConfig, gicr: u64) -> Self {
+    pub fn new(id: CpuId, config: &CpuConfig, gicr: u64, gicr_seen: u64) -> Self {
         Self {
             frame: UnsafeCell::new(Frame::default()),
             pad: 0,
@@ -138,7 +138,7 @@ impl PerCpu {
             mpidr: config.mpidr,
             sgi: sgi_value(0, config.mpidr),
             gicr,
-            gicr_seen: AtomicU64::new(gicr),
+            gicr_seen: AtomicU64::new(gicr_seen),
             interface: AtomicU8::new(0),
             bypass: AtomicU32::new(0),
             cell: AtomicU8::new(0),

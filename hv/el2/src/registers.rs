@@ -10,7 +10,7 @@ use bulkhead_model::trap::{Injection, Sysreg, SysregId};
 
 use crate::board::board;
 use crate::handle::{self, Outcome};
-use crate::percpu::Cpu;
+use crate::percpu::{Cpu, PerCpu};
 use crate::sysreg::{IccCtlr, IccDir, IccPmr, IccRpr};
 use crate::{gate, gicv2, info, listed, sysreg, vgic};
 
@@ -90,7 +90,7 @@ fn write(cpu: &Cpu, id: SysregId, value: u64) -> Option<u64> {
             ICH_VMCR_EL2.set(rest | (value & 0xff) << VPMR_SHIFT);
         }
         ICC_CTLR => IccCtlr::set(value & CTLR_EOIMODE),
-        ICC_DIR if owns(cpu, value & 0xff_ffff) => match u16::try_from(value & 0xff_ffff) {
+        ICC_DIR if owns(cpu.shared, value & 0xff_ffff) => match u16::try_from(value & 0xff_ffff) {
             Ok(intid) if listed::is_on() => listed::deactivate(cpu.shared, intid),
             _ => IccDir::set(value & 0xff_ffff),
         },
@@ -108,14 +108,13 @@ fn least_pmr() -> u64 {
 }
 
 /// Its SGIs and PPIs, and the SPIs of its cell.
-fn owns(cpu: &Cpu, intid: u64) -> bool {
-    if intid < 32 || cpu.shared.cell() == CellId::ROOT {
+pub fn owns(cpu: &PerCpu, intid: u64) -> bool {
+    if intid < 32 || cpu.cell() == CellId::ROOT {
         return true;
     }
     let spi = u16::try_from(intid).ok().and_then(Spi::new);
     spi.is_some_and(|spi| {
-        gate::of(cpu.shared.cell()).spis(usize::from(spi.intid() / 32)) >> (spi.intid() % 32) & 1
-            != 0
+        gate::of(cpu.cell()).spis(usize::from(spi.intid() / 32)) >> (spi.intid() % 32) & 1 != 0
     })
 }
 

@@ -43,8 +43,9 @@ pub fn run(mut cpu: Cpu) -> ! {
             Outcome::Return(value) => cpu.frame.x[0] = value.cast_unsigned(),
             Outcome::Forward => firmware::forward(cpu.frame),
             Outcome::Standby => {
-                listed::before_sleep(cpu.shared);
-                sysreg::wfi();
+                if listed::before_sleep(cpu.shared) {
+                    sysreg::wfi();
+                }
                 cpu.frame.x[0] = 0;
             }
             Outcome::Park => park(&cpu),

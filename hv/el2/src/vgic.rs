@@ -14,7 +14,7 @@ use crate::board::board;
 use crate::gate::{self, Gate};
 use crate::percpu::PerCpu;
 use crate::sysreg::IccSgi1r;
-use crate::{gic, gicv2, info, mmio, vgicv2};
+use crate::{gic, gicv2, info, listed, mmio, vgicv2};
 
 /// What became of an access.
 pub enum Answer {
@@ -30,15 +30,17 @@ pub fn access(cpu: &PerCpu, ipa: Gpa, size: u8, write: Option<u64>) -> Answer {
     if gicv2::is_there() {
         return vgicv2::access(cpu, ipa, size, write);
     }
-    if board.gicd.contains(Hpa(ipa.0)) {
+    listed::show(cpu);
+    let answer = if board.gicd.contains(Hpa(ipa.0)) {
         info::count_exit(cpu.id, exit::GICD);
-        return Answer::Done(distributor(cpu, ipa.0 - board.gicd.base().0, size, write));
-    }
-    if cpu.cell() == CellId::ROOT {
+        Answer::Done(distributor(cpu, ipa.0 - board.gicd.base().0, size, write))
+    } else if cpu.cell() == CellId::ROOT {
         roots_redistributor(cpu, ipa.0, size, write)
     } else {
         cells_redistributor(cpu, ipa.0, size, write)
-    }
+    };
+    listed::hide(cpu);
+    answer
 }
 
 /// Serves a 32-bit load or store of a hot register, the distributor's or of the CPU's own redistributor; a load gives this.
@@ -188,7 +190,7 @@ pub fn perform(cpu: &PerCpu, gate: &Gate, base: u64, offset: u64, action: Action
             value,
         } => {
             // A byte's neighbours may be another owner's, who merges the word.
-            let _guard = (size == 1).then(|| gic::DISTRIBUTOR.lock());
+            let _guard = (size == 1).then(gic::lock_distributor);
             store(base + offset, size, value);
         }
         Action::Merge {
@@ -196,7 +198,7 @@ pub fn perform(cpu: &PerCpu, gate: &Gate, base: u64, offset: u64, action: Action
             value,
             mask,
         } => {
-            let _guard = gic::DISTRIBUTOR.lock();
+            let _guard = gic::lock_distributor();
             let old = read(base + offset, 4);
             store(base + offset, 4, old & !u64::from(mask) | u64::from(value));
         }

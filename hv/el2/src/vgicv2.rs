@@ -1,22 +1,26 @@
 //! A guest's access to the distributor of a GICv2: what `model::vgic::v2` is told, and asked.
 
 use bulkhead_abi::info::exit;
-use bulkhead_model::addr::{Gpa, Hpa};
+use bulkhead_model::addr::{Gpa, Hpa, PAGE_SIZE};
 use bulkhead_model::id::CellId;
 use bulkhead_model::vgic::interfaces::{Interfaces, MAX_INTERFACES};
 use bulkhead_model::vgic::v2::{DISTRIBUTOR_SIZE, GICD_SGIR, View, gicd_access};
 use core::sync::atomic::Ordering::Relaxed;
 
 use crate::board::board;
+use crate::gicv2::frames;
 use crate::percpu::PerCpu;
 use crate::vgic::{Answer, perform};
-use crate::{gate, gicv2, info};
+use crate::{gate, info, listed, registers};
+
+/// 1023: a spurious one, and all bits of a number.
+const NO_INTERRUPT: u64 = 0x3ff;
 
 /// See [`crate::vgic::access`].
 pub fn access(cpu: &PerCpu, ipa: Gpa, size: u8, write: Option<u64>) -> Answer {
     let gicd = board().gicd;
     if !gicd.contains(Hpa(ipa.0)) {
-        return Answer::NotOurs;
+        return second_page(cpu, ipa, write);
     }
     let offset = (ipa.0 - gicd.base().0) % DISTRIBUTOR_SIZE;
     let cause = if offset == GICD_SGIR {
@@ -32,10 +36,33 @@ pub fn access(cpu: &PerCpu, ipa: Gpa, size: u8, write: Option<u64>) -> Answer {
         interfaces: interfaces(cell),
         own: cpu.interface.load(Relaxed),
         count: gate.members().count_ones(),
-        typer: gicv2::frames().typer,
+        typer: frames().typer,
     };
     let action = gicd_access(offset, size, write, &view);
-    Answer::Done(perform(cpu, gate, gicd.base().0, offset, action))
+    let sees = offset != GICD_SGIR; // who sends an SGI sees nothing by that
+    if sees {
+        listed::show(cpu);
+    }
+    let value = perform(cpu, gate, gicd.base().0, offset, action);
+    if sees {
+        listed::hide(cpu);
+    }
+    Answer::Done(value)
+}
+
+/// Serves an access to the second page of a CPU interface, which has GICV_DIR and nothing else. Cells with listed delivery do not
+/// have it, so that no deactivation of what is in no list register goes by.
+fn second_page(cpu: &PerCpu, ipa: Gpa, write: Option<u64>) -> Answer {
+    let second = frames().regions.gicc.base().0 + PAGE_SIZE;
+    if !listed::is_on() || ipa.0 & !(PAGE_SIZE - 1) != second {
+        return Answer::NotOurs;
+    }
+    info::count_exit(cpu.id, exit::SYSREG);
+    let intid = write.unwrap_or(NO_INTERRUPT) & NO_INTERRUPT;
+    if registers::owns(cpu, intid) {
+        listed::deactivate(cpu, (intid & NO_INTERRUPT) as u16);
+    }
+    Answer::Done(0)
 }
 
 /// See [`crate::vgic::is_ours`].

@@ -70,6 +70,14 @@ impl<A: Address> Region<A> {
         Ok(Self { base, size })
     }
 
+    /// The page that has this address.
+    pub fn page_of(address: A) -> Self {
+        Self {
+            base: A::new(address.get() & !(PAGE_SIZE - 1)),
+            size: PAGE_SIZE,
+        }
+    }
+
     /// Same, of device registers: whole pages, or a part of one page. A part is of whole words, which a bus may fetch or
     /// store for less.
     ///

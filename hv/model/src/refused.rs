@@ -365,9 +365,6 @@ fn fmt_feature(number: u64, found: u64, f: &mut fmt::Formatter<'_>) -> fmt::Resu
         feature::NO_MAINTENANCE => f.write_str(
             "the interrupt controller has no maintenance interrupt, which interrupts = \"listed\" needs",
         ),
-        feature::NO_LISTED_DELIVERY => f.write_str(
-            "the interrupt controller is a GICv2, with which interrupts = \"listed\" cannot be had",
-        ),
         feature::NOT_GICV3 => write!(
             f,
             "the interrupt controller is no GICv3 (GICD_PIDR2 is {found:#x})"

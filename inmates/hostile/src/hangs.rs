@@ -5,7 +5,7 @@
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use inmate_rt::gic::{self, Gic, Role};
-use inmate_rt::lines::Lines;
+use inmate_rt::lines::{Bits, Lines};
 use inmate_rt::{IntId, Tree, comm, cpu, departure, exception, icc, timer};
 
 use crate::World;
@@ -140,6 +140,20 @@ pub fn leave_unended(tree: &Tree) {
     gic::send_sgi(SGI, 0);
     while gic::acknowledge().is_none() {
         cpu::relax();
+    }
+}
+
+/// Interrupts that are pending for all list registers that there can be, and no SGI that could join them.
+pub fn fill(tree: &Tree) {
+    let lines = Lines::new(tree);
+    icc::Pmr::set(0);
+    for number in 0..16 {
+        let (sgi, ppi) = (IntId::sgi(number), IntId::ppi(number));
+        lines.set_priority(sgi, 0xf0);
+        lines.set(sgi, Bits::Activate);
+        lines.set_priority(ppi, 0x20);
+        lines.set(ppi, Bits::Enable);
+        lines.set(ppi, Bits::Pend);
     }
 }
 

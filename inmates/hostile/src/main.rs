@@ -6,7 +6,8 @@
 //! `read=ADDR`, `write=ADDR`, `pair=ADDR`, `exec=ADDR`: touches that address; `spin`, `wfi`: masks everything and spins or sleeps;
 //! `pmr`, `deaf`, `active`, `unended`: masks by ICC_PMR_EL1, turns group 1 off, marks the highest priorities as active, takes an interrupt
 //! and does not end it, before what follows;
-//! `vector-loop`: gets stuck in its own exception vector; `off`, `reset`, `off-smc`, `reset-smc`, `cpu-off`: asks PSCI for it;
+//! `full`: has every PPI pending, and every SGI active and the least urgent; `vector-loop`: gets stuck in its own exception vector;
+//! `off`, `reset`, `off-smc`, `reset-smc`, `cpu-off`: asks PSCI for it;
 //! `beat=N`: beats N times, 20 ms apart, or for ever; `rest=MS`: does nothing so long; `print=N`: prints N lines of 100 characters, 1 ms
 //! apart; `scribble=MS`: says nonsense in the indices of its ring console so long.
 #![no_std]
@@ -90,6 +91,7 @@ fn obey(tree: &Tree, word: &str) {
         // Of either half, as non-secure software sees it.
         "active" => icc::Ap1r0::set(0x1_0001),
         "unended" => hangs::leave_unended(tree),
+        "full" => hangs::fill(tree),
         "vector-loop" => departure::loop_in_vector(),
         "off-smc" => println!("hostile: off: answered {:?}", psci::system_off::<Smc>()),
         "reset-smc" => println!("hostile: reset: answered {:?}", psci::system_reset::<Smc>()),

@@ -1,135 +1,21 @@
-//! Listed delivery: which interrupt is in which list register (IHI 0069, "Virtual interrupt handling and prioritization").
+//! Listed delivery: which interrupt is in which list register (IHI 0069, "Virtual interrupt handling and prioritization"; IHI
+//! 0048, "Virtual interrupt support").
 //!
 //! One rule: what is in no list register is in the physical interrupt controller, and whole: pending, active and enabled mean
 //! there what they mean to the guest. So nothing is queued here. Interrupts that find no room go back there, and the physical
-//! mask keeps them there until there is room; those that the guest has active are noted as *parked* meanwhile.
+//! mask keeps them there until there is room; those that the guest has active are noted as *parked* meanwhile. The SGIs of a
+//! GICv2 have a controller of their own for that ([`Parked`]).
 
-use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+mod lr;
+mod parked;
+
+pub use lr::Lr;
+pub use parked::Parked;
 
 /// List registers that are used, where there are as many: every Cortex has four.
 pub const MAX_LRS: usize = 4;
 /// A physical mask that lets everything through.
 pub const OPEN: u8 = 0xff;
-/// SGIs have no link to a physical interrupt (IHI 0069, `ICH_LR<n>_EL2.HW`).
-const FIRST_LINKED: u16 = 16;
-
-/// A list register (IHI 0069, `ICH_LR<n>_EL2`), of a Group 1 interrupt whose virtual INTID is the physical one.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Lr(u64);
-
-impl Lr {
-    /// Nothing in it.
-    pub const EMPTY: Self = Self(0);
-    const PENDING: u64 = 1 << 62;
-    const ACTIVE: u64 = 1 << 63;
-    const LINKED: u64 = 1 << 61;
-    const GROUP_1: u64 = 1 << 60;
-
-    /// An interrupt that has come.
-    #[inline]
-    #[must_use]
-    pub const fn pending(intid: u16, priority: u8) -> Self {
-        let link = if intid < FIRST_LINKED {
-            0
-        } else {
-            Self::LINKED | (intid as u64) << 32
-        };
-        Self(Self::PENDING | Self::GROUP_1 | (priority as u64) << 48 | link | intid as u64)
-    }
-
-    /// The register's value as it was read.
-    #[must_use]
-    pub const fn from_bits(bits: u64) -> Self {
-        Self(bits)
-    }
-
-    /// The value to write.
-    #[inline]
-    #[must_use]
-    pub const fn bits(self) -> u64 {
-        self.0
-    }
-
-    /// The interrupt's number.
-    #[must_use]
-    pub const fn intid(self) -> u16 {
-        (self.0 & 0x3ff) as u16
-    }
-
-    /// Its priority: the less, the more urgent.
-    #[must_use]
-    pub const fn priority(self) -> u8 {
-        (self.0 >> 48 & 0xff) as u8
-    }
-
-    /// The guest shall take it.
-    #[must_use]
-    pub const fn is_pending(self) -> bool {
-        self.0 & Self::PENDING != 0
-    }
-
-    /// The guest has taken it and not deactivated it.
-    #[must_use]
-    pub const fn is_active(self) -> bool {
-        self.0 & Self::ACTIVE != 0
-    }
-
-    const fn is_empty(self) -> bool {
-        self.0 & (Self::PENDING | Self::ACTIVE) == 0
-    }
-
-    const fn is_linked(self) -> bool {
-        self.0 & Self::LINKED != 0
-    }
-
-    const fn deactivated(self) -> Self {
-        Self(self.0 & !Self::ACTIVE)
-    }
-}
-
-/// Interrupts that a guest has active on a CPU and that are in no list register. They are physically active.
-#[derive(Debug)]
-pub struct Parked([AtomicU32; 32]);
-
-impl Parked {
-    /// Returns none.
-    #[must_use]
-    pub const fn none() -> Self {
-        Self([const { AtomicU32::new(0) }; 32])
-    }
-
-    /// Forgets them all.
-    pub fn clear(&self) {
-        self.0.iter().for_each(|word| word.store(0, Relaxed));
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.iter().all(|word| word.load(Relaxed) == 0)
-    }
-
-    fn insert(&self, intid: u16) {
-        if let Some(word) = self.0.get(usize::from(intid / 32)) {
-            word.store(word.load(Relaxed) | 1 << (intid % 32), Relaxed);
-        }
-    }
-
-    /// Tells whether it was there.
-    fn remove(&self, intid: u16) -> bool {
-        self.0.get(usize::from(intid / 32)).is_some_and(|word| {
-            let before = word.load(Relaxed);
-            word.store(before & !(1 << (intid % 32)), Relaxed);
-            before >> (intid % 32) & 1 != 0
-        })
-    }
-
-    fn iter(&self) -> impl Iterator<Item = u16> + '_ {
-        (0..1024).filter(|intid| {
-            let word = self.0.get(usize::from(intid / 32));
-            word.is_some_and(|word| word.load(Relaxed) >> (intid % 32) & 1 != 0)
-        })
-    }
-}
-
 /// The CPU interface at hand, virtual and physical, and the distributor behind it.
 pub trait Gic {
     /// Number of list registers to use, at most [`MAX_LRS`].
@@ -148,7 +34,7 @@ pub trait Gic {
     fn set_pending(&self, intid: u16);
     /// Makes it physically active.
     fn set_active(&self, intid: u16);
-    /// Deactivates it physically.
+    /// Deactivates it physically. SGIs that are not active are none the worse.
     fn deactivate(&self, intid: u16);
     /// Lets only physical interrupts more urgent than this through.
     fn set_mask(&self, priority: u8);
@@ -159,18 +45,90 @@ pub trait Gic {
     fn take_ended(&self) -> u32;
     /// Tells whether the guest deactivates interrupts by a write of their own (EOImode 1).
     fn splits_end(&self) -> bool;
+    /// It is a GICv2: SGIs are in what was parked, and nothing else is asked about them.
+    fn parks_sgis(&self) -> bool;
+    /// Lets the maintenance interrupt of a list register through that gives notice of its end.
+    fn expect_notice(&self);
+}
+
+/// It is an SGI of a GICv2.
+fn is_sgi(gic: &impl Gic, intid: u16) -> bool {
+    intid < 16 && gic.parks_sgis()
+}
+
+fn is_active(gic: &impl Gic, intid: u16) -> bool {
+    if is_sgi(gic, intid) {
+        gic.parked().contains(intid)
+    } else {
+        gic.is_active(intid)
+    }
+}
+
+fn priority(gic: &impl Gic, intid: u16) -> u8 {
+    if is_sgi(gic, intid) {
+        gic.parked().sgi(intid).1
+    } else {
+        gic.priority(intid)
+    }
+}
+
+fn set_mask(gic: &impl Gic, priority: u8) {
+    gic.parked().set_mask(priority);
+    gic.set_mask(priority);
 }
 
 /// Puts an interrupt that was acknowledged, and whose priority was dropped, into a list register; or back, when there are more
-/// urgent ones in all of them.
-pub fn take(gic: &impl Gic, intid: u16) {
+/// urgent ones in all of them. `sources` are the CPUs of the cell that an SGI of a GICv2 is from.
+pub fn take(gic: &impl Gic, intid: u16, sources: u8) {
     settle_ended(gic);
-    let new = Lr::pending(intid, gic.priority(intid));
+    if is_sgi(gic, intid) {
+        gic.parked().add_sources(intid, sources);
+        shut_if_full(gic);
+    } else {
+        place(gic, Lr::pending(intid, gic.priority(intid)));
+    }
+    take_sgis(gic);
+}
+
+/// Puts SGIs of a GICv2 into list registers as far as they may come. One that is in one already stays where it is until that is
+/// done with, as no two list registers have the same number (IHI 0048, `GICH_LR<n>.VirtualID`); the end gives notice.
+fn take_sgis(gic: &impl Gic) {
+    if !gic.parks_sgis() {
+        return;
+    }
+    let parked = gic.parked();
+    for intid in parked.waiting_sgis() {
+        let (sources, priority) = parked.sgi(intid);
+        let here = lrs(gic).find(|(_, lr)| !lr.is_empty() && lr.intid() == intid);
+        if let Some((index, lr)) = here {
+            if lr.is_pending() {
+                parked.remove_source(intid, lr.source()); // the same once more
+            }
+            gic.set_lr(index, with_notice(gic, lr));
+        } else if parked.passes(priority) {
+            let source = (sources.trailing_zeros() & 7) as u8;
+            parked.remove_source(intid, source);
+            let from = intid | u16::from(source) << lr::SOURCE_SHIFT;
+            place(gic, with_notice(gic, Lr::pending(from, priority)));
+        }
+    }
+}
+
+/// The list register that an SGI gets while others of its number wait, if any do.
+fn with_notice(gic: &impl Gic, lr: Lr) -> Lr {
+    if gic.parked().sgi(lr.intid()).0 == 0 {
+        return lr;
+    }
+    gic.expect_notice();
+    lr.with_notice()
+}
+
+fn place(gic: &impl Gic, new: Lr) {
     let (mut free, mut victim) = (None, None);
     for (index, lr) in lrs(gic) {
         if lr.is_empty() {
             free = Some(index);
-        } else if lr.intid() == intid {
+        } else if lr.intid() == new.intid() {
             return again(gic, index, lr, new);
         } else if victim.is_none_or(|(_, other)| rank(lr) > rank(other)) {
             victim = Some((index, lr));
@@ -196,7 +154,7 @@ fn again(gic: &impl Gic, index: usize, lr: Lr, new: Lr) {
     if lr.is_linked() {
         gic.set_lr(index, new);
     } else if lr.is_active() {
-        put_away(gic, Lr(lr.0 | Lr::PENDING));
+        put_away(gic, lr.made_pending());
         gic.set_lr(index, Lr::EMPTY);
         shut_if_full(gic);
     }
@@ -218,6 +176,15 @@ fn put_away(gic: &impl Gic, lr: Lr) {
 /// Makes the physical state that of the list register.
 fn move_out(gic: &impl Gic, lr: Lr) {
     let intid = lr.intid();
+    if is_sgi(gic, intid) {
+        if lr.is_active() {
+            gic.parked().insert(intid);
+        }
+        if lr.is_pending() {
+            gic.parked().add_sources(intid, 1 << lr.source());
+        }
+        return;
+    }
     if lr.is_active() && !lr.is_linked() {
         gic.set_active(intid);
     }
@@ -235,16 +202,17 @@ fn shut_if_full(gic: &impl Gic) {
     let waiting = lrs(gic).filter(|(_, lr)| lr.is_pending());
     match waiting.map(|(_, lr)| lr.priority()).max() {
         Some(least) if lrs(gic).all(|(_, lr)| !lr.is_empty()) => {
-            gic.set_mask(least);
+            set_mask(gic, least);
             gic.set_maintenance(true, has_parked);
         }
         _ => open(gic),
     }
 }
 
-fn open(gic: &impl Gic) {
+/// Lets everything through: nothing is in a list register but what the guest is in.
+pub fn open(gic: &impl Gic) {
     gic.set_maintenance(false, !gic.parked().is_empty());
-    gic.set_mask(OPEN);
+    set_mask(gic, OPEN);
 }
 
 fn lrs(gic: &impl Gic) -> impl Iterator<Item = (usize, Lr)> {
@@ -254,13 +222,20 @@ fn lrs(gic: &impl Gic) -> impl Iterator<Item = (usize, Lr)> {
 /// Serves the maintenance interrupt.
 pub fn maintain(gic: &impl Gic) {
     settle_ended(gic);
+    for (index, _) in lrs(gic).filter(|(_, lr)| lr.gives_notice()) {
+        gic.set_lr(index, Lr::EMPTY);
+    }
     shut_if_full(gic);
+    take_sgis(gic);
 }
 
 /// Deactivates what the guest has ended while it was parked: without split ends, that is always the most urgent active one.
 fn settle_ended(gic: &impl Gic) {
     for _ in 0..gic.take_ended() {
-        let urgent = gic.parked().iter().min_by_key(|intid| gic.priority(*intid));
+        let urgent = gic
+            .parked()
+            .iter()
+            .min_by_key(|intid| priority(gic, *intid));
         if let (Some(intid), false) = (urgent, gic.splits_end()) {
             gic.parked().remove(intid);
             gic.deactivate(intid);
@@ -268,51 +243,49 @@ fn settle_ended(gic: &impl Gic) {
     }
 }
 
-/// Serves a trapped deactivation of one of the guest's interrupts (ICC_DIR_EL1).
+/// Serves a trapped deactivation of one of the guest's interrupts (ICC_DIR_EL1, GICV_DIR).
 pub fn deactivate(gic: &impl Gic, intid: u16) {
     settle_ended(gic);
     if !gic.splits_end() {
         return;
     }
     let here = lrs(gic).find(|(_, lr)| lr.is_active() && lr.intid() == intid);
-    if let Some((index, lr)) = here {
-        gic.set_lr(index, lr.deactivated());
+    if let Some((index, _)) = here {
+        gic.set_lr(index, Lr::EMPTY);
     }
     gic.parked().remove(intid);
     // Parked ones are physically active, SGIs too; so is one that another CPU of the cell has acknowledged.
     gic.deactivate(intid);
     shut_if_full(gic);
+    take_sgis(gic);
 }
 
-/// Empties the list registers, so that an access to the physical controller sees all there is. Returns the active ones.
-pub fn fold(gic: &impl Gic) -> [Lr; MAX_LRS] {
+/// Makes the physical controller have what is in list registers, so that an access to it sees all there is. None of them is
+/// pending then.
+pub fn fold(gic: &impl Gic) {
     settle_ended(gic);
-    let mut active = [Lr::EMPTY; MAX_LRS];
-    for ((index, lr), kept) in lrs(gic).zip(&mut active) {
-        if !lr.is_empty() {
-            move_out(gic, lr);
+    for (index, lr) in lrs(gic).filter(|(_, lr)| !lr.is_empty()) {
+        move_out(gic, lr);
+        if !lr.is_active() {
             gic.set_lr(index, Lr::EMPTY);
         }
-        if lr.is_active() {
-            *kept = lr;
-        }
     }
-    active
 }
 
 /// Undoes [`fold`] after the access, for those that are still active; the pending ones come by themselves.
-pub fn unfold(gic: &impl Gic, active: [Lr; MAX_LRS]) {
-    for (index, lr) in active.into_iter().enumerate().take(gic.count()) {
-        let stays = lr.is_active() && gic.is_active(lr.intid());
-        if stays {
-            gic.set_lr(index, lr);
-        }
-        if stays && !lr.is_linked() {
-            gic.deactivate(lr.intid());
+pub fn unfold(gic: &impl Gic) {
+    for (index, lr) in lrs(gic).filter(|(_, lr)| lr.is_active()) {
+        let intid = lr.intid();
+        if !is_active(gic, intid) {
+            gic.set_lr(index, Lr::EMPTY);
+        } else if !lr.is_linked() {
+            gic.parked().remove(intid);
+            gic.deactivate(intid);
         }
     }
-    for intid in gic.parked().iter().filter(|intid| !gic.is_active(*intid)) {
+    for intid in gic.parked().iter().filter(|intid| !is_active(gic, *intid)) {
         gic.parked().remove(intid);
     }
     open(gic);
+    take_sgis(gic);
 }

@@ -78,7 +78,6 @@ fn every_state_and_feature_is_named() {
         feature::NOT_GICV3,
         feature::NOT_GICV2,
         feature::NO_MAINTENANCE,
-        feature::NO_LISTED_DELIVERY,
     ] {
         assert!(
             !text(code::UNSUPPORTED_GIC, number, 0).contains("lacks feature"),

@@ -14,7 +14,8 @@ const IDLE: u8 = 0xff;
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 struct State {
     is_enabled: bool,
-    is_pending: bool,
+    /// From whom it is pending: an SGI of a GICv2 from any of eight CPUs, others from the first, so to speak.
+    sources: u8,
     is_active: bool,
     priority: u8,
 }
@@ -43,6 +44,10 @@ struct World {
     has_parked: Cell<bool>,
     ended: Cell<u32>,
     guest: Guest,
+    /// It is a GICv2.
+    is_v2: bool,
+    /// The maintenance interrupt is on.
+    expects_notice: Cell<bool>,
 }
 
 impl Gic for World {
@@ -53,21 +58,32 @@ impl Gic for World {
         self.lrs.borrow()[index]
     }
     fn set_lr(&self, index: usize, lr: Lr) {
-        self.lrs.borrow_mut()[index] = lr;
+        let kept = if self.is_v2 {
+            Lr::from_v2(lr.to_v2())
+        } else {
+            lr
+        };
+        let but_group = |lr: Lr| lr.bits() & !(1 << 60);
+        assert_eq!(but_group(kept), but_group(lr));
+        self.lrs.borrow_mut()[index] = kept;
     }
     fn parked(&self) -> &Parked {
         &self.parked
     }
     fn priority(&self, intid: u16) -> u8 {
+        assert!(!self.is_sgi_of_v2(intid));
         self.physical.borrow()[usize::from(intid)].priority
     }
     fn is_active(&self, intid: u16) -> bool {
+        assert!(!self.is_sgi_of_v2(intid));
         self.physical.borrow()[usize::from(intid)].is_active
     }
     fn set_pending(&self, intid: u16) {
-        self.physical.borrow_mut()[usize::from(intid)].is_pending = true;
+        assert!(!self.is_sgi_of_v2(intid));
+        self.physical.borrow_mut()[usize::from(intid)].sources = 1;
     }
     fn set_active(&self, intid: u16) {
+        assert!(!self.is_sgi_of_v2(intid));
         self.physical.borrow_mut()[usize::from(intid)].is_active = true;
     }
     fn deactivate(&self, intid: u16) {
@@ -87,6 +103,12 @@ impl Gic for World {
     fn splits_end(&self) -> bool {
         self.guest.splits_end
     }
+    fn parks_sgis(&self) -> bool {
+        self.is_v2
+    }
+    fn expect_notice(&self) {
+        self.expects_notice.set(true);
+    }
 }
 
 fn is_free(lr: Lr) -> bool {
@@ -94,8 +116,8 @@ fn is_free(lr: Lr) -> bool {
 }
 
 impl World {
-    fn new(count: usize, states: [State; 64], splits_end: bool) -> Self {
-        Self {
+    fn new(count: usize, states: [State; 64], splits_end: bool, is_v2: bool) -> Self {
+        let world = Self {
             physical: RefCell::new(states),
             mask: Cell::new(OPEN),
             lrs: RefCell::new(vec![Lr::EMPTY; count]),
@@ -108,7 +130,50 @@ impl World {
                 running: Vec::new(),
                 splits_end,
             },
+            is_v2,
+            expects_notice: Cell::new(false),
+        };
+        world.hide_sgis();
+        listed::fold(&world);
+        listed::unfold(&world);
+        world
+    }
+
+    fn is_sgi_of_v2(&self, intid: u16) -> bool {
+        intid < 16 && self.is_v2
+    }
+
+    /// Makes the physical SGIs of a GICv2 what the guest is to see of them.
+    fn show_sgis(&self) {
+        let mut physical = self.physical.borrow_mut();
+        for (intid, state) in (0..16).zip(physical.iter_mut()).filter(|_| self.is_v2) {
+            let (sources, priority) = self.parked.sgi(intid);
+            state.sources |= sources;
+            state.priority = priority;
+            state.is_active = self.parked.active_sgis() >> intid & 1 != 0;
         }
+    }
+
+    /// Undoes [`Self::show_sgis`].
+    fn hide_sgis(&self) {
+        let mut active = 0;
+        let mut physical = self.physical.borrow_mut();
+        for (intid, state) in (0..16).zip(physical.iter_mut()).filter(|_| self.is_v2) {
+            self.parked.set_sgi(intid, state.sources, state.priority);
+            active |= u32::from(state.is_active) << intid;
+            (state.sources, state.priority, state.is_active) = (0, 0, false);
+        }
+        if self.is_v2 {
+            self.parked.set_active_sgis(active);
+        }
+    }
+
+    /// What the guest would see, with nothing in list registers.
+    fn seen(&self) -> [State; 64] {
+        self.show_sgis();
+        let seen = *self.physical.borrow();
+        self.hide_sgis();
+        seen
     }
 
     /// EL2 takes interrupts until there is none.
@@ -125,10 +190,10 @@ impl World {
                 break;
             };
             let mut physical = self.physical.borrow_mut();
-            physical[usize::from(intid)].is_pending = false;
+            let sources = std::mem::take(&mut physical[usize::from(intid)].sources);
             physical[usize::from(intid)].is_active = intid >= 16;
             drop(physical);
-            listed::take(self, intid);
+            listed::take(self, intid, sources);
         }
         let lrs = self.lrs.borrow();
         for (index, lr) in lrs.iter().enumerate().filter(|(_, lr)| !is_free(**lr)) {
@@ -144,11 +209,16 @@ impl World {
     fn wants_maintenance(&self) -> bool {
         let lrs = self.lrs.borrow();
         let is_waiting = lrs.iter().any(|lr| lr.is_pending() && !lr.is_active());
-        self.is_full.get() && !is_waiting || self.has_parked.get() && self.ended.get() > 0
+        let is_noticed = lrs
+            .iter()
+            .any(|lr| is_free(*lr) && lr.bits() >> 61 & 1 == 0 && lr.bits() >> 41 & 1 != 0);
+        self.is_full.get() && !is_waiting
+            || self.has_parked.get() && self.ended.get() > 0
+            || self.expects_notice.get() && is_noticed
     }
 
-    /// ICC_IAR1_EL1.
-    fn acknowledge(&mut self) -> Option<u16> {
+    /// ICC_IAR1_EL1, or GICV_IAR: which one, and from whom.
+    fn acknowledge(&mut self) -> Option<(u16, u8)> {
         let mut lrs = self.lrs.borrow_mut();
         let waiting = lrs
             .iter_mut()
@@ -159,7 +229,12 @@ impl World {
         }
         *lr = Lr::from_bits(lr.bits() ^ (0b11 << 62));
         self.guest.running.push(lr.priority());
-        Some(lr.intid())
+        let source = if self.is_sgi_of_v2(lr.intid()) {
+            (lr.bits() >> 32 & 7) as u8
+        } else {
+            0
+        };
+        Some((lr.intid(), source))
     }
 
     fn active_lr(&self, intid: u16) -> Option<usize> {
@@ -192,7 +267,7 @@ impl World {
 
     /// ICC_DIR_EL1.
     fn deactivate_by_guest(&self, intid: u16) {
-        if self.has_parked.get() {
+        if self.has_parked.get() || self.is_v2 {
             listed::deactivate(self, intid);
         } else if let (Some(index), true) = (self.active_lr(intid), self.guest.splits_end) {
             self.deactivate_lr(index);
@@ -201,15 +276,18 @@ impl World {
 
     /// An access of the guest to the controller's registers.
     fn access(&self, change: impl FnOnce(&mut [State; 64])) {
-        let active = listed::fold(self);
+        listed::fold(self);
+        self.show_sgis();
         change(&mut self.physical.borrow_mut());
-        listed::unfold(self, active);
+        self.hide_sgis();
+        self.expects_notice.set(false); // the guest may have turned it off
+        listed::unfold(self);
     }
 }
 
 fn best(states: &[State; 64], passes: impl Fn(u8) -> bool) -> Option<u16> {
     let ready = |state: &State| {
-        state.is_enabled && state.is_pending && !state.is_active && passes(state.priority)
+        state.is_enabled && state.sources != 0 && !state.is_active && passes(state.priority)
     };
     let intids = INTIDS
         .into_iter()
@@ -220,7 +298,7 @@ fn best(states: &[State; 64], passes: impl Fn(u8) -> bool) -> Option<u16> {
 /// What happens: `n` chooses among the interrupts, or among those for which it can happen.
 #[derive(Clone, Copy, Debug)]
 enum Event {
-    Raise(usize),
+    Raise(usize, u8),
     Acknowledge,
     End,
     Deactivate(usize),
@@ -236,7 +314,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     let n = 0..INTIDS.len();
     vec(
         prop_oneof![
-            8 => n.clone().prop_map(Event::Raise),
+            8 => (n.clone(), 0..8_u8).prop_map(|(n, from)| Event::Raise(n, from)),
             8 => Just(Event::Acknowledge),
             4 => Just(Event::End),
             3 => n.clone().prop_map(Event::Deactivate),
@@ -260,7 +338,7 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(count: usize, splits_end: bool) -> Self {
+    fn new(count: usize, splits_end: bool, is_v2: bool) -> Self {
         let mut states = [State::default(); 64];
         for (n, intid) in (0..).zip(INTIDS) {
             states[usize::from(intid)] = State {
@@ -270,7 +348,7 @@ impl Pair {
             };
         }
         Self {
-            world: World::new(count, states, splits_end),
+            world: World::new(count, states, splits_end, is_v2),
             ideal: states,
             nested: Vec::new(),
             ended: Vec::new(),
@@ -285,11 +363,14 @@ impl Pair {
     fn apply(&mut self, event: Event) {
         match event {
             // What comes again before the guest has taken it may be taken twice: the second waits behind the list register.
-            Event::Raise(n) if self.ideal[usize::from(INTIDS[n])].is_pending => {}
-            Event::Raise(n) => {
+            Event::Raise(n, _)
+                if self.ideal[usize::from(INTIDS[n])].sources != 0
+                    && !self.world.is_sgi_of_v2(INTIDS[n]) => {}
+            Event::Raise(n, from) => {
+                let bit = self.bit(n, from);
                 let intid = usize::from(INTIDS[n]);
-                self.world.physical.borrow_mut()[intid].is_pending = true;
-                self.ideal[intid].is_pending = true;
+                self.world.physical.borrow_mut()[intid].sources |= bit;
+                self.ideal[intid].sources |= bit;
             }
             Event::Acknowledge => self.acknowledge(),
             Event::End => self.end(),
@@ -302,8 +383,13 @@ impl Pair {
             Event::Mask(level) => {
                 self.world.guest.mask = if level == 8 { IDLE } else { 0x20 * level }
             }
+            // Those of a GICv2 are always enabled.
+            Event::Enable(n, _) if self.world.is_sgi_of_v2(INTIDS[n]) => {}
             Event::Enable(n, on) => self.both(|s| s[usize::from(INTIDS[n])].is_enabled = on),
-            Event::SetPending(n, on) => self.both(|s| s[usize::from(INTIDS[n])].is_pending = on),
+            Event::SetPending(n, on) => {
+                let sources = if on { self.bit(n, 5) } else { 0 };
+                self.both(|s| s[usize::from(INTIDS[n])].sources = sources);
+            }
             Event::ClearActive(n) if self.ended.contains(&INTIDS[n]) => {
                 self.ended.retain(|intid| *intid != INTIDS[n]);
                 self.both(|s| s[usize::from(INTIDS[n])].is_active = false);
@@ -321,16 +407,26 @@ impl Pair {
         self.world.settle();
     }
 
+    /// Who sends it, if there is a choice.
+    fn bit(&self, n: usize, from: u8) -> u8 {
+        if self.world.is_sgi_of_v2(INTIDS[n]) {
+            1 << from
+        } else {
+            1
+        }
+    }
+
     fn acknowledge(&mut self) {
         let wanted = best(&self.ideal, |priority| self.world.guest.takes(priority));
         let taken = self.world.acknowledge();
         assert_eq!(taken.is_some(), wanted.is_some(), "{taken:?} {wanted:?}");
-        if let (Some(taken), Some(wanted)) = (taken, wanted) {
+        if let (Some((taken, source)), Some(wanted)) = (taken, wanted) {
             let wanted = self.ideal[usize::from(wanted)];
             let state = &mut self.ideal[usize::from(taken)];
-            assert!(state.is_enabled && state.is_pending && !state.is_active);
+            assert!(state.is_enabled && state.sources >> source & 1 != 0 && !state.is_active);
             assert_eq!(state.priority, wanted.priority);
-            (state.is_pending, state.is_active) = (false, true);
+            state.sources &= !(1 << source);
+            state.is_active = true;
             self.nested.push(taken);
         }
     }
@@ -362,17 +458,19 @@ impl Pair {
             }
         }
         assert!(self.world.lrs.borrow().iter().all(|lr| is_free(*lr)));
-        assert_eq!(*self.world.physical.borrow(), self.ideal);
+        assert_eq!(self.world.seen(), self.ideal);
         assert!(!self.ideal.iter().any(|state| state.is_active));
         self.apply(Event::Read);
     }
 }
 
 proptest! {
-    #![proptest_config(Config::with_cases(400))]
+    #![proptest_config(Config::with_cases(800))]
     #[test]
-    fn the_guest_sees_no_list_registers(events in events(), count in 1..=4_usize, splits_end in any::<bool>()) {
-        let mut pair = Pair::new(count, splits_end);
+    fn the_guest_sees_no_list_registers(
+        events in events(), count in 1..=4_usize, splits_end in any::<bool>(), is_v2 in any::<bool>()
+    ) {
+        let mut pair = Pair::new(count, splits_end, is_v2);
         for event in events {
             pair.apply(event);
         }
@@ -383,14 +481,20 @@ proptest! {
 /// Sixteen at once, in every rotation of priorities, each preempting the ones before as far as it may.
 #[test]
 fn a_storm_is_served_by_priority() {
-    for (count, splits_end, is_nested) in [1, 2, 3, 4]
+    for (count, splits_end, is_nested, is_v2) in [1, 2, 3, 4]
         .into_iter()
         .flat_map(|count| [(count, false), (count, true)])
         .flat_map(|(count, splits)| [(count, splits, false), (count, splits, true)])
+        .flat_map(|(count, splits, nested)| {
+            [
+                (count, splits, nested, false),
+                (count, splits, nested, true),
+            ]
+        })
     {
-        let mut pair = Pair::new(count, splits_end);
+        let mut pair = Pair::new(count, splits_end, is_v2);
         for n in 0..INTIDS.len() {
-            pair.apply(Event::Raise(n));
+            pair.apply(Event::Raise(n, 0));
             if is_nested {
                 pair.apply(Event::Acknowledge);
             }
