@@ -1,6 +1,7 @@
 #!/bin/sh
-# A second Linux beside root: Debian's own kernel with a RAM disk, in a cell of two CPUs, from its generated tree. It works,
-# costs nothing but SGIs when idle, reboots with all of it loaded anew, and gives everything back when it powers off.
+# A second Linux beside root: Debian's own kernel with a RAM disk, which its file names, in a cell of two CPUs, from its generated
+# tree. It works, costs nothing but SGIs when idle, reboots with all of it loaded anew, has a shell on its console, and gives
+# everything back when it powers off.
 # run: --no-enable --timeout 300 --put target/kernels/6.1/Image:/root/Image
 # run: --no-enable --timeout 400 --kernel 6.1 --cpu max,pauth-impdef=on --append "kvm-arm.mode=nvhe kvm-arm.mode=none" --put target/kernels/6.12/Image:/root/Image
 # uart1: ^.* Machine model: linux
@@ -45,16 +46,16 @@ is "timers and IPIs of both" "$(counts arch_timer)$(counts IPI)" 1111
 is "a checksum" "$(head -c 8388608 /dev/zero | md5sum)" "96995b58d4cbf6aaa9041b4f00c7f6ae  -"
 [ ! -e /proc/device-tree/comm* ] || is "a comm page" there none
 echo "guest: all right; idle"
+if [ "$(cat /boot)" = 2 ]; then exec setsid -c sh < /dev/ttyAMA0 > /dev/ttyAMA0 2>&1; fi
 sleep 15
-echo "guest: $(cat /end)"
-"$(cat /end)" -f
+echo "guest: reboot"
+reboot -f
 EOF
 chmod +x /tmp/guest/init
 
-# initrd BOOT END: the RAM disk of this boot, which ends so.
+# initrd BOOT: the RAM disk of this boot.
 initrd() {
     echo "$1" > /tmp/guest/boot
-    echo "$2" > /tmp/guest/end
     (cd /tmp/guest && find . | cpio -o -H newc 2> /dev/null) | gzip -1 > /tmp/initrd
 }
 
@@ -63,8 +64,11 @@ exits() {
     bulkhead cell stats linux | awk 'NR > 1 { all += $3; sgi += $6 } END { print sgi, all - sgi }'
 }
 
-initrd 1 reboot
-bulkhead run --rm $cells/linux.dts /root/Image --initrd /tmp/initrd > /tmp/run.out 2>&1 &
+# Named from the cell's file on.
+sed '$s|^};|\tinitrd = "initrd";\n};|' $cells/linux.dts > /tmp/linux.dts
+refused 5 "/tmp/initrd: No such file" bulkhead run --rm /tmp/linux.dts /root/Image
+initrd 1
+bulkhead run --rm /tmp/linux.dts /root/Image > /tmp/run.out 2>&1 &
 uart1-wait 120 '^guest: .* 2 CPUs, boot 1$' || fail "$(cat /tmp/run.out)"
 online 0-1
 uart1-wait 60 '^guest: all right; idle'
@@ -74,10 +78,13 @@ sleep 10
 after=$(exits)
 echo "ten idle seconds: SGIs and other exits $before -> $after"
 is "exits of an idle Linux that are no SGIs" "${after#* }" "${before#* }"
-initrd 2 poweroff
+initrd 2
 uart1-wait 60 '^guest: reboot'
 uart1-wait 120 '^guest: .* 2 CPUs, boot 2$' || fail "$(cat /tmp/run.out)"
-uart1-wait 90 '^guest: poweroff'
+uart1-wait 60 '^guest: all right; idle'
+uart1-type 'echo "typed on CPU $(nproc), $(ls /init)"'
+uart1-wait 30 '^typed on CPU 2, /init'
+uart1-type 'poweroff -f'
 wait $! || fail "run --rm: exit code $?: $(cat /tmp/run.out)"
 cat /tmp/run.out
 grep "linux: it resets itself" /tmp/run.out
