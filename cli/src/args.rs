@@ -64,8 +64,15 @@ pub enum Command {
     },
 }
 
+/// What the causes of exits are called.
+const CAUSES: &str = "Causes: hvc, smc: calls of the guest's; sgi: an interrupt sent to CPUs; gicd, gicr: accesses to distributor and \
+    redistributors; sysreg: system registers; retry: an access met an entry that was just being replaced; abort: an access to what \
+    is not there; kick: the hypervisor wanted the CPU; irq: an interrupt, with listed delivery; part: an access to a page of which \
+    the cell has a part (share-page); other: anything else.";
+
 /// Arguments of `top`.
 #[derive(Args, Debug)]
+#[command(after_help = CAUSES)]
 pub struct Top {
     /// Show it once, as text
     #[arg(long)]
@@ -180,6 +187,7 @@ pub enum Cell {
         name: String,
     },
     /// Count the exits to the hypervisor by CPU and cause
+    #[command(after_help = CAUSES)]
     Stats {
         /// Only this cell
         name: Option<String>,

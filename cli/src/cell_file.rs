@@ -286,10 +286,18 @@ impl<'t> Reader<'t> {
                 words.chunks_exact(4).map(region).collect()
             }
             _ => {
-                let reason = "want two cells, <size>, or four a region, <guest address, size>";
-                return Err(self
-                    .place
-                    .wrong("memory", format!("it is <{}>: {reason}", row(&words))));
+                let reason = "want two cells, <size>, or four a region, <guest address, size>; <0x0 0x01000000> is 16 MiB";
+                let is = match value {
+                    [text @ .., 0] if !text.is_empty() && text.iter().all(u8::is_ascii_graphic) => {
+                        format!("\"{}\", a string", text.escape_ascii())
+                    }
+                    [] => "empty".to_owned(),
+                    _ if value.len() % 4 != 0 => {
+                        format!("of {} bytes, which are no cells", value.len())
+                    }
+                    _ => format!("<{}>", row(&words)),
+                };
+                return Err(self.place.wrong("memory", format!("it is {is}: {reason}")));
             }
         };
         for (region, hpa) in regions

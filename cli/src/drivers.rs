@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::error::Error;
 use crate::linux::{Linux, entries};
@@ -180,6 +181,16 @@ impl Binding {
                 file.display()
             ))
         })
+    }
+
+    /// The same for programs.
+    pub fn to_json(&self) -> Value {
+        let (way, line) = match &self.way {
+            Way::Unbind => ("unbound", None),
+            Way::Silence { file, .. } => ("silenced", Some(file)),
+            Way::Stays => ("stays", None),
+        };
+        json!({ "device": self.device, "driver": self.driver, "way": way, "line": line })
     }
 
     /// Says what was done with the driver, and what follows when it stays.

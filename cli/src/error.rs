@@ -19,6 +19,9 @@ pub enum Error {
     /// The module is loaded, the hypervisor is not running.
     #[error("Bulkhead is not enabled: run `bulkhead enable` first")]
     NotEnabled,
+    /// Same, and that is what was wanted.
+    #[error("Bulkhead is not enabled: there is nothing to disable")]
+    NothingToDisable,
     /// The cell was destroyed meanwhile, and its console with it.
     #[error("the cell has been destroyed, and its console with it")]
     NoConsole,
@@ -36,7 +39,7 @@ impl Error {
         match self {
             Self::Refused(_) | Self::NoConsole => 1,
             Self::Config(_) => 3,
-            Self::NoModule | Self::NotEnabled => 4,
+            Self::NoModule | Self::NotEnabled | Self::NothingToDisable => 4,
             Self::System(_) => 5,
             // As shells have it: 128 and the number of SIGINT.
             Self::Interrupted(_) => 130,
@@ -54,7 +57,10 @@ impl Error {
                 reason: format!("{}{more}", error.reason),
                 ..error
             }),
-            error @ (Self::NoModule | Self::NotEnabled | Self::NoConsole) => error,
+            error @ (Self::NoModule
+            | Self::NotEnabled
+            | Self::NothingToDisable
+            | Self::NoConsole) => error,
         }
     }
 

@@ -7,7 +7,7 @@ use crate::board::{Board, GicRegions};
 use crate::cell_file::{CellFile, Cpus, GuestTree};
 use crate::guest_tree;
 use crate::map::range;
-use crate::report::{Bytes, table};
+use crate::report::{Bytes, counted, table};
 use crate::resolve::{Device, Resolved};
 use crate::tree::interrupts::Interrupt;
 
@@ -186,7 +186,10 @@ fn gic_view(resolved: &Resolved<'_>, board: &Board) -> String {
         Ok(GicRegions::V2 { .. }) => {
             format!("version 2, CPU interfaces for {cpus}, its own interrupts only")
         }
-        _ => format!("version 3, {cpus} redistributors, its own interrupts only"),
+        _ => format!(
+            "version 3, {}, its own interrupts only",
+            counted(cpus, "redistributor")
+        ),
     }
 }
 

@@ -1,11 +1,13 @@
 //! What a board can give to a cell, and the file of a cell that takes some of it.
 
+use bulkhead_model::addr::PAGE_SIZE;
+
 use crate::board::Board;
 use crate::error::Error;
 use crate::report::Bytes;
 use crate::tree::Node;
 use crate::tree::interrupts::{Interrupt, interrupts, is_gic};
-use crate::tree::reg::windows;
+use crate::tree::reg::{Window, windows};
 
 /// A device that could go to a cell.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -20,20 +22,27 @@ pub struct Device {
     pub base: u64,
     /// Its interrupts at the GIC.
     pub interrupts: Vec<u32>,
+    /// Others have registers in its pages.
+    pub shares_page: bool,
 }
 
 impl Device {
     /// Says what it is in a line.
     pub fn describe(&self) -> String {
         let interrupts: Vec<String> = self.interrupts.iter().map(u32::to_string).collect();
-        let interrupts = match interrupts.is_empty() {
-            true => "no interrupts".to_owned(),
-            false => format!("interrupts {}", interrupts.join(", ")),
+        let interrupts = match interrupts.as_slice() {
+            [] => "no interrupts".to_owned(),
+            [one] => format!("interrupt {one}"),
+            _ => format!("interrupts {}", interrupts.join(", ")),
         };
         let Self {
             name, kind, base, ..
         } = self;
-        format!("{name}: {kind} at {base:#x}, {interrupts}")
+        let shares = match self.shares_page {
+            true => "; shares its page with others",
+            false => "",
+        };
+        format!("{name}: {kind} at {base:#x}, {interrupts}{shares}")
     }
 }
 
@@ -54,11 +63,43 @@ impl Offer {
     pub fn of(board: &Board) -> Result<Self, Error> {
         let cpus = board.cpus()?;
         let nodes = board.tree.nodes();
+        let mut devices: Vec<Device> = nodes.filter_map(|node| device(board, node)).collect();
+        let enabled = board.tree.nodes().filter(|node| node.is_enabled());
+        let all: Vec<(Node<'_>, Pages)> = enabled.map(|node| (node, pages(node))).collect();
+        for device in &mut devices {
+            let node = board.tree.find(&device.path);
+            device.shares_page = node.is_some_and(|node| shares_page(node, &all));
+        }
+        // What is most likely wanted first: what has a name, and can be given by itself.
+        devices.sort_by_key(|device| (device.shares_page, device.name.starts_with('/')));
         Ok(Self {
             cpus: cpus.iter().skip(1).map(|cpu| cpu.node.path()).collect(),
-            devices: nodes.filter_map(|node| device(board, node)).collect(),
+            devices,
         })
     }
+}
+
+/// First and last page of each of a node's registers.
+type Pages = Vec<(u64, u64)>;
+
+fn pages(node: Node<'_>) -> Pages {
+    let windows = windows(node).unwrap_or_default().into_iter();
+    let windows = windows.filter(|window| window.size != 0);
+    let last = |window: &Window| window.base.saturating_add(window.size - 1);
+    windows
+        .map(|window| (window.base / PAGE_SIZE, last(&window) / PAGE_SIZE))
+        .collect()
+}
+
+/// Tells whether one of these that is not above or below the node has registers in its pages.
+fn shares_page(node: Node<'_>, all: &[(Node<'_>, Pages)]) -> bool {
+    let own = pages(node);
+    let meets = |(first, last): &(u64, u64)| own.iter().any(|(a, b)| first <= b && a <= last);
+    let is_relative = |other: Node<'_>| {
+        other.ancestors().any(|at| at == node) || node.ancestors().any(|at| at == other)
+    };
+    all.iter()
+        .any(|(other, pages)| pages.iter().any(meets) && *other != node && !is_relative(*other))
 }
 
 /// A node that has registers and interrupts of its own, is in use, and is not what Linux prints on.
@@ -87,6 +128,7 @@ fn device(board: &Board, node: Node<'_>) -> Option<Device> {
         kind,
         base,
         interrupts: lines,
+        shares_page: false,
     })
 }
 
@@ -160,6 +202,7 @@ impl Wish {
             ),
             None => format!("    // {property} = \"{example}\";"),
         };
+        lines.push("    // It prints on one of these, or \"ring\": into memory that `bulkhead console` shows.".to_owned());
         lines.push(one("console", self.console.as_ref(), "NAME"));
         lines.push(one("bootargs", self.bootargs.as_ref(), "for its software"));
         lines.push("};\n".to_owned());

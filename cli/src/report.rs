@@ -44,6 +44,14 @@ impl fmt::Display for Bytes {
     }
 }
 
+/// Writes a number with what it counts, given as one of them.
+pub fn counted(count: usize, one: &str) -> String {
+    match count {
+        1 => format!("1 {one}"),
+        _ => format!("{count} {one}s"),
+    }
+}
+
 /// Makes a table; columns from `first_number` on are aligned to the right.
 pub fn table(header: &[&str], rows: Vec<Vec<String>>, first_number: usize) -> String {
     let mut table = Table::new();

@@ -44,7 +44,7 @@ uart1-type 'fdt addr $fdtcontroladdr && fdt print /chosen'
 uart1-wait 30 'stdout-path = "/pl011@9040000"'
 uart1-type 'reset'
 uart1-wait 60 '^U-Boot [0-9]'
-is "started anew" "$(bulkhead cell show u-boot | grep -c 'last end: by SYSTEM_RESET; started anew 1 times')" 1
+is "started anew" "$(bulkhead cell show u-boot | grep -c 'last end: by SYSTEM_RESET; started anew 1 time')" 1
 bulkhead cell stop u-boot
 bulkhead cell destroy u-boot
 online 0-3

@@ -1,6 +1,6 @@
 #!/bin/sh
 # What cannot be is refused by the command line with the thing, its value and the reason; nothing has changed then.
-# run: --no-enable --timeout 240
+# run: --no-enable --timeout 300
 . /usr/lib/scenario.sh
 elf=$inmates/hello.elf
 
@@ -79,7 +79,8 @@ file "'cpus': .* no node '/cpus/cpu@7'" 'cpus = "/cpus/cpu@7";'
 file "'cpus': '/pl011@9040000' is not a CPU" 'cpus = "/pl011@9040000";'
 file "'cpus': '/cpus/cpu@2' is listed twice" 'cpus = "/cpus/cpu@2", "/cpus/cpu@2";'
 taken "'cpus': CPU 0x3 .* belongs to cell 1.*'rtos'" 'cpus = "/cpus/cpu@3";'
-file "'cpus': <3> CPUs wanted, 2 can be had" 'cpus = <3>;'
+taken "'cpus': <3> CPUs wanted, 2 can be had" 'cpus = <3>;'
+file "'cpus': <4> CPUs wanted, 2 can be had" 'cpus = <4>;'
 file "'cpus': <0x0> is not a number from 1" 'cpus = <0>;'
 
 echo "devices"
@@ -99,7 +100,7 @@ refused 3 "/tmp/garbage.dts" bulkhead cell create /tmp/garbage.dts
 head -c 4096 /dev/urandom > /tmp/garbage.dtb
 refused 3 "/tmp/garbage.dtb" bulkhead cell create /tmp/garbage.dtb
 refused 5 "/tmp/nothing.dts: No such file" bulkhead cell create /tmp/nothing.dts
-cell /tmp/taken.dts rtos
+cell /tmp/taken.dts rtos 'cpus = <3>;'
 refused 1 "'model': .* has this name already" bulkhead cell create /tmp/taken.dts
 cell /tmp/taken.dts root
 refused 1 "'model': .*root. is the name of the root cell" bulkhead cell create /tmp/taken.dts
@@ -107,8 +108,8 @@ cell /tmp/taken.dts 'a b'
 refused 3 "'model': 'a b': a cell's name is" bulkhead cell create /tmp/taken.dts
 
 echo "cells in another state, and none"
-refused 1 "cell 'rtos'.*running" bulkhead cell load rtos $elf
-refused 1 "cell 'rtos'.*running" bulkhead cell start rtos
+refused 1 "cell 'rtos': it is running: .bulkhead cell stop rtos. first" bulkhead cell load rtos $elf
+refused 1 "cell 'rtos': it is running: .bulkhead cell restart rtos. starts it anew" bulkhead cell start rtos
 refused 1 "cells exist.*rtos" bulkhead disable
 for command in start stop restart destroy show stats; do
     refused 1 "no cell.*'nosuch'|cell 'nosuch'" bulkhead cell $command nosuch
@@ -125,7 +126,7 @@ echo "images"
 cell /tmp/small.dts small
 create /tmp/small.dts
 refused 1 "cell 'small': it is created and has no image" bulkhead cell start small
-refused 1 "cell 'small'.*created" bulkhead cell stop small
+refused 1 "cell 'small': it is created: only what runs can be stopped" bulkhead cell stop small
 refused 5 "/tmp/nothing.elf: No such file" bulkhead cell load small /tmp/nothing.elf
 truncate -s 3M /tmp/big.bin
 size="/tmp/big.bin: 3145728 bytes"
@@ -141,7 +142,7 @@ online 0-1
 bulkhead cell destroy small
 bulkhead cell destroy rtos
 bulkhead disable
-refused 4 "not enabled" bulkhead disable
+refused 4 "not enabled: there is nothing to disable" bulkhead disable
 
 echo "just enough for the hypervisor, too little for a cell"
 needed=$(bulkhead enable --hv-memory 64K 2>&1 | sed -n 's/.*it needs \([0-9]* [KM]\)iB.*/\1/p' | tr -d ' ')

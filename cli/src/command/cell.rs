@@ -1,6 +1,8 @@
 //! `cell start`, `stop`, `restart`, `destroy`.
 
+use bulkhead_abi::code;
 use bulkhead_abi::info::state;
+use bulkhead_model::refused::Refused;
 use serde_json::json;
 
 use super::load::put;
@@ -22,7 +24,34 @@ fn send(device: &Device, cell: Cell<'_>, command: Command) -> Result<(), Error> 
     let answer = watch(&format!("{doing} {name}"), || {
         device.command(command, cell.id as u64)
     })?;
-    answer.map_err(|refused| refusal(&format!("cannot {cannot} cell '{name}'"), refused))
+    let what = format!("cannot {cannot} cell '{name}'");
+    answer.map_err(|refused| in_state(command, &what, &name, refused))
+}
+
+/// Says why something was refused; a state that it has no place in, with what can be done instead.
+pub(super) fn in_state(
+    command: impl Into<Option<Command>>,
+    what: &str,
+    name: &str,
+    refused: Refused,
+) -> Error {
+    if refused.code() != code::WRONG_STATE {
+        return refusal(what, refused);
+    }
+    let state = u32::try_from(refused.a).unwrap_or(u32::MAX);
+    let is = state_name(state);
+    let remedy = match (command.into(), state) {
+        (Some(Command::Start), state::RUNNING) => {
+            format!("`bulkhead cell restart {name}` starts it anew")
+        }
+        (
+            Some(Command::Stop),
+            state::CREATED | state::LOADING | state::LOADED | state::STOPPED | state::FAILED,
+        ) => "only what runs can be stopped".to_owned(),
+        (None, state::RUNNING) => format!("`bulkhead cell stop {name}` first"),
+        _ => format!("see `bulkhead cell show {name}`"),
+    };
+    Error::Refused(format!("{what}: it is {is}: {remedy}"))
 }
 
 fn done(name: &str, state: &str) -> Report {

@@ -39,25 +39,8 @@ pub fn check(
     let cells = paths.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     let is_live = board.is_none();
     let board = Board::read(board)?;
-    let mut spare = spare(&board)?;
-    let mut all = Vec::new();
-    for cell in &cells {
-        let resolved = resolve(cell, &board, &spare)?;
-        spare.retain(|cpu| !resolved.config.cpus.contains(cpu));
-        all.push((cell, resolved));
-    }
-    let system = if is_live {
-        context.system(&board)?
-    } else {
-        board.system(&board.ram()?, |_| true)?
-    };
-    if let Some(mut ledger) = empty_ledger(&board, &system)? {
-        for (cell, resolved) in &all {
-            claim(&mut ledger, cell, resolved)?;
-        }
-    }
     let mut reports = Vec::new();
-    for (cell, resolved) in &all {
+    for (cell, resolved) in &together(context, &cells, &board, is_live)? {
         let tree = guest_tree::build(cell, resolved, &board)?;
         if let Some(to) = guest_tree_to {
             guest_tree::is_wanted(cell)?;
@@ -66,6 +49,36 @@ pub fn check(
         reports.push(report(cell, resolved, &board, tree.len()));
     }
     Ok(join(reports))
+}
+
+/// Gives cells all that they ask for, on a board that has no others.
+///
+/// # Errors
+/// One is wrong, or the board is, or two want the same.
+pub(super) fn together<'a>(
+    context: &Context,
+    cells: &'a [CellFile],
+    board: &'a Board,
+    is_live: bool,
+) -> Result<Vec<(&'a CellFile, Resolved<'a>)>, Error> {
+    let mut spare = spare(board)?;
+    let mut all = Vec::new();
+    for cell in cells {
+        let resolved = resolve(cell, board, &spare)?;
+        spare.retain(|cpu| !resolved.config.cpus.contains(cpu));
+        all.push((cell, resolved));
+    }
+    let system = if is_live {
+        context.system(board)?
+    } else {
+        board.system(&board.ram()?, |_| true)?
+    };
+    if let Some(mut ledger) = empty_ledger(board, &system)? {
+        for (cell, resolved) in &all {
+            claim(&mut ledger, cell, resolved)?;
+        }
+    }
+    Ok(all)
 }
 
 /// All CPUs but the first, the last first.

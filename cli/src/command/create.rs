@@ -11,6 +11,7 @@ use bulkhead_model::ledger::{Holding, Window};
 use bulkhead_model::refused::Refused;
 use serde_json::json;
 
+use super::check::spare as all_but_first;
 use super::{Context, refusal, with_cell_name};
 use crate::board::{Board, BoardCpu};
 use crate::cell_file::{CellFile, GuestTree};
@@ -22,7 +23,7 @@ use crate::journal::{Done, Journal, Of};
 use crate::linux::LinuxCpu;
 use crate::live;
 use crate::progress::watch;
-use crate::report::{Bytes, Report};
+use crate::report::{Bytes, Report, counted};
 use crate::resolve::{Resolved, blame, resolve};
 use crate::store::{DeviceRecord, Record};
 use crate::tree::compile;
@@ -39,9 +40,21 @@ pub fn create(context: &Context, path: &Path) -> Result<Report, Error> {
     let cell = CellFile::read(&compile::read(path)?, &path.display().to_string())?;
     remove_half_made(context, &device, cell.name.as_str())?;
     let info = live::read(&device)?;
+    if let Ok(older) = live::cell(&info, cell.name.as_str()) {
+        // Before all that follows from it.
+        let taken = Refused::new(code::NAME_TAKEN, older.id as u64, 0);
+        let error = cell.place.wrong("model", taken.to_string());
+        return Err(Error::Refused(error.to_string()));
+    }
     let board = Board::read(None)?;
     let cpus = context.linux.cpus();
-    let resolved = resolve(&cell, &board, &spare(&cpus, &board, &info)?)?;
+    let resolved = resolve(&cell, &board, &spare(&cpus, &board, &info)?).map_err(|error| {
+        // It is right where there are no other cells.
+        match all_but_first(&board).is_ok_and(|all| resolve(&cell, &board, &all).is_ok()) {
+            true => Error::Refused(error.to_string()),
+            false => Error::Config(error),
+        }
+    })?;
     check_spin_table(&cell, &board, &cpus, &resolved)?;
     let blame = |refused: Refused| {
         let mut error = blame(refused, &cell, &resolved);
@@ -313,12 +326,12 @@ fn report(id: u64, resolved: &Resolved<'_>, record: &Record) -> Report {
     let config = &resolved.config;
     let size: u64 = config.memory.iter().map(|memory| memory.size).sum();
     let mut text = format!(
-        "cell '{}' is created: id {id}, {} CPUs, {}, {} devices, {} interrupts",
+        "cell '{}' is created: id {id}, {}, {}, {}, {}",
         record.name,
-        config.cpus.len(),
+        counted(config.cpus.len(), "CPU"),
         Bytes(size),
-        resolved.devices.len(),
-        config.spis.len()
+        counted(resolved.devices.len(), "device"),
+        counted(config.spis.len(), "interrupt")
     );
     for warning in &resolved.warnings {
         text = format!("{text}\nwarning: {warning}");
@@ -328,6 +341,9 @@ fn report(id: u64, resolved: &Resolved<'_>, record: &Record) -> Report {
     }
     Report::new(
         text,
-        json!({ "cell": record.name, "id": id, "unbound": record.unbound, "warnings": resolved.warnings }),
+        json!({
+            "cell": record.name, "id": id, "warnings": resolved.warnings,
+            "unbound": record.unbound.iter().map(Binding::to_json).collect::<Vec<_>>(),
+        }),
     )
 }

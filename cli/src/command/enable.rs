@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::linux::Linux;
 use crate::live;
 use crate::progress::watch;
-use crate::report::{Bytes, Report};
+use crate::report::{Bytes, Report, counted};
 
 /// Memory for cells that is taken from Linux unless said otherwise, bytes.
 pub(super) const DEFAULT_POOL: u64 = 64 << 20;
@@ -108,7 +108,8 @@ fn report(device: &Device, system: &SystemConfig) -> Result<Report, Error> {
     let info = live::read(device)?;
     let online = system.cpus.iter().filter(|cpu| cpu.online).count();
     let text = format!(
-        "Bulkhead is enabled on {online} CPUs: hypervisor {} at {:#x}, memory for cells {} at {:#x}",
+        "Bulkhead is enabled on {}: hypervisor {} at {:#x}, memory for cells {} at {:#x}",
+        counted(online, "CPU"),
         Bytes(info.hv_size),
         info.hv_base,
         Bytes(info.pool_size),
@@ -137,7 +138,10 @@ fn kvm_note(linux: &Linux) -> Option<&'static str> {
 /// # Errors
 /// It was refused: cells still exist, or it is not enabled.
 pub fn disable(context: &Context) -> Result<Report, Error> {
-    off(context)?;
+    off(context).map_err(|error| match error {
+        Error::NotEnabled => Error::NothingToDisable,
+        other => other,
+    })?;
     for name in context.store.runs() {
         context.store.forget_run(&name)?;
     }
@@ -210,8 +214,9 @@ pub fn status() -> Result<Report, Error> {
     let info = live::read(&device)?;
     let cells = live::cells(&info).count() - 1;
     let mut text = format!(
-        "enabled: {} CPUs, {cells} cells\nhypervisor: {} at {:#x}, {} free\nmemory for cells: {} at {:#x}, {} free",
-        info.cpu_count,
+        "enabled: {}, {}\nhypervisor: {} at {:#x}, {} free\nmemory for cells: {} at {:#x}, {} free",
+        counted(info.cpu_count as usize, "CPU"),
+        counted(cells, "cell"),
         Bytes(info.hv_size),
         info.hv_base,
         Bytes(info.hv_pages_free * PAGE_SIZE),

@@ -10,7 +10,8 @@ use bulkhead_model::addr::Gpa;
 use bulkhead_model::blob::{MemoryConfig, Placement};
 use serde_json::json;
 
-use super::{Context, refusal};
+use super::Context;
+use super::cell::in_state;
 use crate::cell_file::{GuestTree, OnReset};
 use crate::device::Device;
 use crate::error::Error;
@@ -121,19 +122,18 @@ pub(super) fn put(
     } = contents(&memory, record, from)?;
     let name = live::text(&cell.info.name);
     let what = format!("cannot load {} into cell '{name}'", from.path.display());
+    let cannot = |refused| in_state(None, &what, &name, refused);
     let id = cell.id as u64;
     let said = record.and_then(|record| record.on_reset);
     let on_reset = said.unwrap_or(image.on_reset);
     watch(&format!("loading {name}"), || {
         let pieces = image.pieces.iter().chain(&others);
         for (gpa, bytes) in pieces.flat_map(Piece::chunks) {
-            device
-                .load(id, gpa, bytes)?
-                .map_err(|refused| refusal(&what, refused))?;
+            device.load(id, gpa, bytes)?.map_err(cannot)?;
         }
         device
             .loaded(id, entry_word(image.entry, on_reset), tree.unwrap_or(0))?
-            .map_err(|refused| refusal(&what, refused))
+            .map_err(cannot)
     })?;
     context.store.put_symbols(&name, &image.symbols)?;
     let size: usize = image.pieces.iter().map(|piece| piece.bytes.len()).sum();

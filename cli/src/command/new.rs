@@ -9,9 +9,11 @@ use serde_json::json;
 use super::{Context, check};
 use crate::args::{self, size};
 use crate::board::Board;
+use crate::cell_file::CellFile;
 use crate::error::Error;
 use crate::offer::{Offer, Wish};
 use crate::report::Report;
+use crate::tree::compile;
 
 /// Writes a cell's file; on a terminal it asks for what was not given.
 ///
@@ -29,13 +31,15 @@ pub fn new(context: &Context, args: &args::New) -> Result<Report, Error> {
         bootargs: args.bootargs.clone(),
     };
     if io::stdin().is_terminal() && !context.is_json && wish == Wish::default() {
+        let is_live = args.board.is_none();
         ask(
             &offer,
             &mut wish,
             &mut io::stdin().lock(),
             &mut io::stderr(),
+            |wish| judge(context, &wish.write(&offer), &board, is_live),
         )
-        .map_err(|error| Error::System(format!("cannot ask: {error}")))?;
+        .map_err(|error| Error::System(format!("cannot ask: {error}; nothing is written")))?;
     }
     let text = wish.write(&offer);
     let Some(path) = &args.output else {
@@ -72,56 +76,109 @@ fn put(path: &Path, text: &str) -> Result<(), Error> {
     }
 }
 
-/// Asks for everything; an empty answer takes what stands in brackets.
+/// Says what is wrong with a cell so far.
 ///
 /// # Errors
-/// The terminal has gone.
+/// That, without the file's name: there is none yet.
+fn judge(context: &Context, text: &str, board: &Board, is_live: bool) -> Result<(), String> {
+    let said = |error: Error| match error {
+        Error::Config(error) => error.reason,
+        other => other.to_string(),
+    };
+    let tree = compile::source(text, "the cell").map_err(said)?;
+    let cell = CellFile::read(&tree, "the cell").map_err(|error| error.reason)?;
+    check::together(context, &[cell], board, is_live)
+        .map(drop)
+        .map_err(said)
+}
+
+/// Asks for everything; an empty answer takes what stands in brackets. What cannot be is said, and asked for again.
+///
+/// # Errors
+/// The answers end, or the terminal has gone.
 pub fn ask(
     offer: &Offer,
     wish: &mut Wish,
     from: &mut impl BufRead,
     to: &mut impl Write,
+    judge: impl Fn(&Wish) -> Result<(), String>,
 ) -> io::Result<()> {
-    let mut question = |text: &str, default: &str| -> io::Result<Option<String>> {
-        write!(to, "{text} [{default}]: ")?;
-        to.flush()?;
-        let mut answer = String::new();
-        from.read_line(&mut answer)?;
-        let answer = answer.trim();
-        Ok((!answer.is_empty()).then(|| answer.to_owned()))
+    let mut interview = Interview {
+        wish,
+        from,
+        to,
+        judge,
     };
-    wish.name = question("Name of the cell", Wish::NAME)?;
+    interview.question("Name of the cell", Wish::NAME, |wish, answer| {
+        wish.name = answer;
+        Ok(())
+    })?;
     let cpus = format!(
         "CPUs: a number up to {}, or of {}",
         offer.cpus.len(),
         offer.cpus.join(" ")
     );
-    wish.cpus = question(&cpus, "1")?;
-    wish.memory = loop {
-        match question("Memory, such as 64M", Wish::MEMORY)?.map(|answer| size(&answer)) {
-            None => break None,
-            Some(Ok(bytes)) => break Some(bytes),
-            Some(Err(_)) => {}
-        }
-    };
-    let list: Vec<String> = offer
-        .devices
-        .iter()
-        .map(|device| format!("  {}\n", device.describe()))
-        .collect();
-    let devices = format!(
-        "Devices that can be given:\n{}Devices, with commas in between",
-        list.concat()
-    );
-    let devices = question(&devices, "none")?;
-    wish.devices = devices.map(|list| split(&list)).unwrap_or_default();
-    let first = wish.devices.first().cloned().unwrap_or_default();
-    if !first.is_empty() {
-        wish.console = question("Console: one of them, or a dash", &first)?.or(Some(first));
-        wish.console = wish.console.take().filter(|console| console != "-");
+    interview.question(&cpus, "1", |wish, answer| {
+        wish.cpus = answer;
+        Ok(())
+    })?;
+    interview.question("Memory, such as 64M", Wish::MEMORY, |wish, answer| {
+        wish.memory = answer.as_deref().map(size).transpose()?;
+        Ok(())
+    })?;
+    writeln!(interview.to, "Devices that can be given:")?;
+    for device in &offer.devices {
+        writeln!(interview.to, "  {}", device.describe())?;
     }
-    wish.bootargs = question("Arguments for its software", "none")?;
-    Ok(())
+    interview.question("Devices, with commas in between", "none", |wish, answer| {
+        wish.devices = answer.as_deref().map(split).unwrap_or_default();
+        Ok(())
+    })?;
+    let first = interview.wish.devices.first().cloned();
+    let usual = first.as_deref().unwrap_or("-").to_owned();
+    let text = "Console: one of these, ring (memory that `bulkhead console` shows), or a dash";
+    interview.question(text, &usual, |wish, answer| {
+        wish.console = answer.or(first.clone()).filter(|console| console != "-");
+        Ok(())
+    })?;
+    interview.question("Arguments for its software", "none", |wish, answer| {
+        wish.bootargs = answer;
+        Ok(())
+    })
+}
+
+struct Interview<'a, R, W, J> {
+    wish: &'a mut Wish,
+    from: &'a mut R,
+    to: &'a mut W,
+    judge: J,
+}
+
+impl<R: BufRead, W: Write, J: Fn(&Wish) -> Result<(), String>> Interview<'_, R, W, J> {
+    /// Asks until the answer is one that can be.
+    fn question(
+        &mut self,
+        text: &str,
+        usual: &str,
+        take: impl Fn(&mut Wish, Option<String>) -> Result<(), String>,
+    ) -> io::Result<()> {
+        loop {
+            write!(self.to, "{text} [{usual}]: ")?;
+            self.to.flush()?;
+            let mut answer = String::new();
+            if self.from.read_line(&mut answer)? == 0 {
+                writeln!(self.to)?;
+                let text = "the answers end here";
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
+            }
+            let answer = answer.trim();
+            let answer = (!answer.is_empty()).then(|| answer.to_owned());
+            match take(self.wish, answer).and_then(|()| (self.judge)(self.wish)) {
+                Ok(()) => return Ok(()),
+                Err(reason) => writeln!(self.to, "  {reason}")?,
+            }
+        }
+    }
 }
 
 fn split(list: &str) -> Vec<String> {

@@ -11,11 +11,12 @@ use serde_json::{Value, json};
 use super::Context;
 use super::attend::wants_start;
 use crate::device::Device;
+use crate::drivers::Binding;
 use crate::error::Error;
 use crate::fault::{Scene, lines as lines_of, sentence, to_json};
 use crate::live::{self, Cell, state_name};
 use crate::machine::Machine;
-use crate::report::{Bytes, Report, table};
+use crate::report::{Bytes, Report, counted, table};
 
 /// Lists the cells.
 ///
@@ -65,9 +66,9 @@ fn life_lines(cell: &CellInfo) -> Vec<String> {
     }
     if cell.cause != cause::NONE {
         lines.push(format!(
-            "  last end: by {}; started anew {} times",
+            "  last end: by {}; started anew {}",
             cause_name(cell.cause),
-            cell.restarts
+            counted(cell.restarts as usize, "time")
         ));
     }
     if wants_start(cell) {
@@ -236,7 +237,10 @@ pub fn show(context: &Context, name: &str) -> Result<Report, Error> {
                 .map(|image| format!("  image: {}", image.path.display())),
         );
         lines.push(format!("  file: {}", record.file.display()));
-        json["record"] = json!({ "file": record.file, "image": record.image, "devices": record.devices, "unbound": record.unbound });
+        json["record"] = json!({
+            "file": record.file, "image": record.image, "devices": record.devices,
+            "unbound": record.unbound.iter().map(Binding::to_json).collect::<Vec<_>>(),
+        });
     }
     if cell.info.fault.kind != fault::NONE {
         let machine = Machine::live(context, &info).ok();

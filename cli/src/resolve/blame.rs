@@ -85,6 +85,16 @@ pub fn blame(refused: Refused, cell: &CellFile, resolved: &Resolved<'_>) -> Conf
         code::UNALIGNED | code::WRAPS | code::OVERLAPS_ITSELF if is_place(refused.a) => {
             ("memory-physical", None)
         }
+        code::OVERLAPS_ITSELF
+            if device_at(refused.b).is_some() && device_at(refused.a).is_none() =>
+        {
+            let path = device_at(refused.b).unwrap_or_default();
+            let reason = format!(
+                "the region at {:#x} lies over the cell's device {path} at {:#x}: move the region",
+                refused.a, refused.b
+            );
+            return cell.place.wrong("memory", reason);
+        }
         code::WRAPS if device_at(refused.a).is_some() => ("devices", device_at(refused.a)),
         code::UNALIGNED | code::WRAPS | code::EMPTY | code::OVERLAPS_ITSELF => ("memory", None),
         _ => ("", None),

@@ -15,7 +15,7 @@ use bulkhead_cli::linux::Linux;
 use bulkhead_cli::log::Entry;
 use bulkhead_cli::log_names::Names;
 use bulkhead_cli::machine::Machine;
-use bulkhead_cli::map::Map;
+use bulkhead_cli::map::{Device, Map};
 use bulkhead_cli::map_picture::draw as picture;
 use bulkhead_cli::offer::{Offer, Wish};
 use bulkhead_cli::store::Store;
@@ -108,11 +108,45 @@ fn the_map_says_who_has_what() {
     );
     assert_eq!(map.to_json()["cpus"][3]["owner"], "rtos");
     let svg = picture(&map);
-    assert_eq!(svg.matches("<rect").count(), svg.matches("/>").count());
-    assert!(
-        svg.contains(">/pl011@9040000  0x09040000-0x09040fff</text>"),
-        "{svg}"
+    assert_eq!(
+        svg.matches("<rect").count(),
+        svg.matches("</rect>").count() + 1
     );
+    for wanted in [
+        ">/pl011@9040000</text>",
+        ">0x09040000-0x09040fff</text>",
+        ">40</text>",
+        ">cpu@3, 0x3</text>",
+        "<title>rtos</title>",
+    ] {
+        assert!(svg.contains(wanted), "{wanted}: {svg}");
+    }
+}
+
+#[test]
+fn devices_alike_are_one_row_of_the_picture() {
+    let (machine, system) = machine();
+    let mut map = Map::of(&machine, &system);
+    let device = |number: u32, owner: &str| Device {
+        path: format!("/mmio@{:x}", 0xa00_0000 + number * 0x200),
+        base: 0xa00_0000 + u64::from(number) * 0x200,
+        size: 0x200,
+        interrupts: vec![48 + number],
+        owner: owner.to_owned(),
+    };
+    map.devices = (0..6).map(|number| device(number, "root")).collect();
+    map.devices.push(device(6, "<&>"));
+    let svg = picture(&map);
+    for wanted in [
+        ">/mmio@a000000 to @a000a00: 6</text>",
+        ">0x0a000000-0x0a000bff</text>",
+        ">48-53</text>",
+        ">/mmio@a000c00</text>",
+        "<title>&lt;&amp;&gt;</title>",
+    ] {
+        assert!(svg.contains(wanted), "{wanted}: {svg}");
+    }
+    assert!(!svg.contains("/mmio@a000200"), "{svg}");
 }
 
 const MAP: &str = " CPU    AFFINITY  OWNER
@@ -572,21 +606,63 @@ fn questions_have_answers_that_need_no_thought() {
     let offer = Offer::of(&board).unwrap();
     let asked = |answers: &str| {
         let (mut wish, mut said) = (Wish::default(), Vec::new());
-        ask(&offer, &mut wish, &mut answers.as_bytes(), &mut said).unwrap();
-        (wish, String::from_utf8(said).unwrap())
+        let judge = |wish: &Wish| match wish.name.as_deref() {
+            Some("bad") => Err("'bad' is no name".to_owned()),
+            _ => Ok(()),
+        };
+        let end = ask(&offer, &mut wish, &mut answers.as_bytes(), &mut said, judge);
+        let end = end.map_err(|error| error.to_string());
+        (wish, String::from_utf8(said).unwrap(), end)
     };
-    let (wish, said) = asked("");
-    assert_eq!(wish, Wish::default());
+    let (wish, said, end) = asked("\n\n\n\n\n\n");
+    assert_eq!((wish, end), (Wish::default(), Ok(())));
     assert!(said.starts_with("Name of the cell [cell]: "), "{said}");
     assert!(
-        said.contains("  serial1: arm,pl011 at 0x9040000, interrupts 40\n"),
+        said.contains("  serial1: arm,pl011 at 0x9040000, interrupt 40\n"),
         "{said}"
     );
     assert!(!said.contains("serial0"), "Linux prints on it: {said}");
-    let (wish, _) = asked(
-        "plc\n/cpus/cpu@2,/cpus/cpu@3\nmuch\n32M\nserial1 , /pl031@9010000\n\nfast \"now\"\n",
+    let (wish, said, _) = asked(
+        "bad\nplc\n/cpus/cpu@2,/cpus/cpu@3\nmuch\n32M\nserial1 , /pl031@9010000\n\nfast \"now\"\n",
     );
     assert_eq!(wish.write(&offer), NEW);
+    for again in [
+        "[cell]:   'bad' is no name\nName of the cell [cell]: ",
+        "[16M]:   want a size such as 64M, 512K or 0x100000\nMemory, such as 64M [16M]: ",
+    ] {
+        assert!(said.contains(again), "{said}");
+    }
+    let (wish, _, _) = asked("\n\n\n\nring\n\n");
+    assert_eq!(wish.console.as_deref(), Some("ring"));
+    let (_, _, end) = asked("plc\n");
+    assert_eq!(end, Err("the answers end here".to_owned()));
+}
+
+#[test]
+fn what_can_be_given_by_itself_is_offered_first() {
+    let path = folder().join("board.dts");
+    let source = std::fs::read_to_string(board("virt")).unwrap();
+    let [first, second] = [("a000000", 16), ("a000200", 17)].map(|(at, line)| {
+        format!(
+            "mmio@{at} {{ compatible = \"virtio,mmio\"; reg = <0 0x{at} 0 0x200>; interrupts = <0 {line} 1>; }};"
+        )
+    });
+    std::fs::write(&path, format!("{source} / {{ {first} {second} }};")).unwrap();
+    let offer = Offer::of(&Board::read(Some(&path)).unwrap()).unwrap();
+    let said: Vec<String> = offer
+        .devices
+        .iter()
+        .map(|device| device.describe())
+        .collect();
+    assert!(said[0].starts_with("serial1: "), "{said:?}");
+    assert_eq!(
+        said[said.len() - 2..],
+        [
+            "/mmio@a000000: virtio,mmio at 0xa000000, interrupt 48; shares its page with others",
+            "/mmio@a000200: virtio,mmio at 0xa000200, interrupt 49; shares its page with others",
+        ],
+        "{said:?}"
+    );
 }
 
 const NEW: &str = "\
@@ -600,10 +676,11 @@ const NEW: &str = "\
     // 32 MiB, in two cells: high and low half.
     memory = <0x0 0x02000000>;
     // Devices that the board has, by alias or path:
-    //   /pl061@9030000: arm,pl061 at 0x9030000, interrupts 39
-    //   /pl031@9010000: arm,pl031 at 0x9010000, interrupts 34
-    //   serial1: arm,pl011 at 0x9040000, interrupts 40
+    //   serial1: arm,pl011 at 0x9040000, interrupt 40
+    //   /pl061@9030000: arm,pl061 at 0x9030000, interrupt 39
+    //   /pl031@9010000: arm,pl031 at 0x9010000, interrupt 34
     devices = \"serial1\", \"/pl031@9010000\";
+    // It prints on one of these, or \"ring\": into memory that `bulkhead console` shows.
     console = \"serial1\";
     bootargs = \"fast \\\"now\\\"\";
 };
