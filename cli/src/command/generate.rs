@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use clap::CommandFactory as _;
+use clap::{Command, CommandFactory as _};
 use clap_complete::{Shell, generate_to};
 use serde_json::json;
 
@@ -22,8 +22,25 @@ pub fn generate(folder: &Path) -> Result<Report, Error> {
         fs::create_dir_all(folder).map_err(failed)?;
     }
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-        generate_to(shell, &mut Cli::command(), "bulkhead", &completions).map_err(failed)?;
+        let mut shown = shown(&Cli::command());
+        generate_to(shell, &mut shown, "bulkhead", &completions).map_err(failed)?;
     }
     clap_mangen::generate_to(Cli::command(), &man).map_err(failed)?;
     Ok(Report::new("", json!({ "folder": folder })))
+}
+
+/// What is not hidden of a command: completions would offer all of it.
+fn shown(command: &Command) -> Command {
+    let mut shown = Command::new(command.get_name().to_owned());
+    if let Some(about) = command.get_about() {
+        shown = shown.about(about.clone());
+    }
+    if let Some(version) = command.get_version() {
+        shown = shown.version(version.to_owned());
+    }
+    let arguments = command.get_arguments().filter(|one| !one.is_hide_set());
+    let commands = command.get_subcommands().filter(|one| !one.is_hide_set());
+    shown
+        .args(arguments.cloned())
+        .subcommands(commands.map(self::shown))
 }

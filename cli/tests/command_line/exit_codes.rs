@@ -208,7 +208,13 @@ fn completions_and_man_pages_are_written() {
     let output = bulkhead(&["generate", folder.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     let bash = std::fs::read_to_string(folder.join("completions/bulkhead.bash")).unwrap();
-    assert!(bash.contains("restart"));
+    assert!(bash.contains("restart") && bash.contains("--hv-memory"));
+    for shell in ["bulkhead.bash", "_bulkhead", "bulkhead.fish"] {
+        let text = std::fs::read_to_string(folder.join("completions").join(shell)).unwrap();
+        for hidden in ["debug", "inject", "generate"] {
+            assert!(!text.contains(hidden), "{shell} offers {hidden}");
+        }
+    }
     let man = std::fs::read_to_string(folder.join("man/bulkhead-run.1")).unwrap();
     assert!(man.contains("Ctrl\\-C"), "{man}");
 }
