@@ -75,26 +75,26 @@ cell_is_drawn() {
     wait_for 20 drawn "rtos +running +1 +16 MiB"
     drawn "root +running +3 +- " || fail "no root cell"
     drawn "3 +0x3 +rtos +[0-9]+ " || fail "no CPU"
-    grep -aqF "$escape[?1049h" /tmp/screen || fail "not on a screen of its own"
+    grep -aqF "${escape}[?1049h" /tmp/screen || fail "not on a screen of its own"
 }
 
 # drawn REGEX: it is on the terminal.
 drawn() {
-    sed "s/$escape[[][0-9;?]*[A-Za-z]/ /g" /tmp/screen | grep -aqE -- "$1"
+    sed "s/${escape}[[][0-9;?]*[A-Za-z]/ /g" /tmp/screen | grep -aqE -- "$1"
 }
 
 # ended: it has, and the terminal has its own screen, its cursor and its settings again.
 ended() {
     wait_for 10 grep -aq "end: 0 as it was" /tmp/screen
     exec 9>&-
-    sed 's/end: 0.*//' /tmp/screen | grep -aqF "$escape[?1049l" || fail "the screen is not given back"
-    sed 's/end: 0.*//' /tmp/screen | grep -aqF "$escape[?25h" || fail "the cursor is not given back"
+    sed 's/end: 0.*//' /tmp/screen | grep -aqF "${escape}[?1049l" || fail "the screen is not given back"
+    sed 's/end: 0.*//' /tmp/screen | grep -aqF "${escape}[?25h" || fail "the cursor is not given back"
     : > /tmp/screen
 }
 
 # corner: the last row and the last column to which the cursor was sent.
 corner() {
-    sed "s/$escape[[]\([0-9]*\);\([0-9]*\)H/\n@\1 \2\n/g" /tmp/screen |
+    sed "s/${escape}[[]\([0-9]*\);\([0-9]*\)H/\n@\1 \2\n/g" /tmp/screen |
         awk '/^@/ { at = substr($1, 2) + 0; if (at > row) row = at; if ($2 + 0 > column) column = $2 + 0 } END { print row, column }'
 }
 
