@@ -188,18 +188,20 @@ stores! {
     invalidate_instructions = "ic ivau, x1";
 }
 
-/// Loads 64 bits, half of them from behind the cell's memory: its RAM, and its comm page if that follows.
+/// Loads 64 bits, half of them from behind the cell's memory: its RAM, and comm page and ring console where they follow.
 ///
 /// # Errors
 /// The exception that it raised.
 pub fn load_across_end(tree: &Tree) -> Result<(), Exception> {
-    if let Some(ram) = tree.ram().last() {
-        let end = ram.base + ram.size;
-        let comm = tree.comm().filter(|comm| comm.base == end);
-        let end = comm.map_or(end, |comm| comm.base + comm.size);
-        attempt!("ldr x0, [x1]", [0, end - 4, 0, 0])?;
+    let Some(ram) = tree.ram().last() else {
+        return Ok(());
+    };
+    let mut end = ram.base + ram.size;
+    let pages = [tree.comm(), tree.ring_console()];
+    while let Some(next) = pages.iter().flatten().find(|range| range.base == end) {
+        end += next.size;
     }
-    Ok(())
+    attempt!("ldr x0, [x1]", [0, end - 4, 0, 0]).map(drop)
 }
 
 macro_rules! instructions {

@@ -8,11 +8,16 @@ use fdt::node::FdtNode;
 
 use crate::uart::Kind;
 
+/// The most ranges of RAM that a cell here has.
+const MAX_RAM: usize = 4;
+
 /// The cell's device tree.
 #[derive(Clone, Copy)]
 pub struct Tree {
     address: u64,
     fdt: Fdt<'static>,
+    /// Read once: each access of a cell that tries what it must not do asks for it.
+    ram: [Option<Range>; MAX_RAM],
 }
 
 /// A range of addresses.
@@ -44,14 +49,15 @@ impl Tree {
     /// Unless 0, it must be the address of a device tree that nobody changes.
     ///
     /// # Panics
-    /// When there is none.
+    /// When there is none, or more RAM in it than this knows what to do with.
     pub(crate) unsafe fn from_address(address: u64) -> Self {
         // SAFETY: handed on to the caller.
         let fdt = unsafe { Fdt::from_ptr(address as *const u8) };
-        Self {
-            address,
-            fdt: fdt.expect("x0 is not the address of a device tree"),
-        }
+        let fdt = fdt.expect("x0 is not the address of a device tree");
+        let mut ranges = ram(&fdt);
+        let ram = core::array::from_fn(|_| ranges.next());
+        assert_eq!(ranges.next(), None, "more than {MAX_RAM} ranges of RAM");
+        Self { address, fdt, ram }
     }
 
     /// Where it lies.
@@ -75,11 +81,7 @@ impl Tree {
 
     /// The cell's RAM.
     pub fn ram(&self) -> impl Iterator<Item = Range> {
-        let nodes = self
-            .fdt
-            .all_nodes()
-            .filter(|node| string(Some(*node), "device_type") == Some("memory"));
-        nodes.flat_map(|node| node.reg().into_iter().flatten().map(range))
+        self.ram.into_iter().flatten()
     }
 
     /// The node that `/chosen` names in `stdout-path`.
@@ -135,6 +137,13 @@ impl Tree {
         let clock = self.fdt.find_phandle(cell(node, "clocks", 0)?)?;
         cell(clock, "clock-frequency", 0)
     }
+}
+
+fn ram(fdt: &Fdt<'static>) -> impl Iterator<Item = Range> {
+    let nodes = fdt
+        .all_nodes()
+        .filter(|node| string(Some(*node), "device_type") == Some("memory"));
+    nodes.flat_map(|node| node.reg().into_iter().flatten().map(range))
 }
 
 fn range(region: fdt::standard_nodes::MemoryRegion) -> Range {
