@@ -2,10 +2,12 @@
 //!
 //! CPU 0 checks what PSCI answers, starts the others, by SMC and by HVC, and has interrupts passed round, to a list, to
 //! all but the sender, and to nobody; turns one off and on again, and has one suspended. Then comes a window of
-//! [`WINDOW`] interrupts from CPU 0 to CPU 1, between two lines, for whoever counts exits.
+//! [`WINDOW`] interrupts from CPU 0 to CPU 1, between two lines, for whoever counts exits. With `churn` in `bootargs` its CPUs turn each
+//! other on and themselves off instead, without end.
 #![no_std]
 #![no_main]
 
+mod churn;
 mod cpus;
 mod passing;
 mod power;
@@ -20,6 +22,9 @@ entry!(main);
 fn main(tree: Tree) -> ! {
     let count = tree.cpu_count();
     println!("smp: {count} CPUs");
+    if tree.boot_arguments() == "churn" {
+        churn::for_ever(count)
+    }
     match check(&tree, count) {
         Ok(()) => println!("smp: {count} CPUs: all right"),
         Err(what) => println!("smp: WRONG: {what}"),
