@@ -105,9 +105,9 @@ def purge(machine):
     files = shell.must("dpkg -L bulkhead 'bulkhead-modules-*' | sort > /run/files; grep -c bulkhead /run/files", r"^\d\d+$")
     shell.must("apt-get purge -y bulkhead 'bulkhead-modules-*'", seconds=200)
     shell.must("while read -r f; do [ -d $f ] || [ ! -e $f ] || echo left: $f; done < /run/files | grep . ", status=1)
-    # What is not the packages': apt's and dpkg's own memory, the card's boot partition, files in root's home.
+    # What is not the packages': apt's and dpkg's own memory, the card's boot partition, files in root's home, the image's own setting.
     shell.must("find / -xdev -iname '*bulkhead*' ! -path '/root/*' ! -path '/boot/*' ! -path '/var/lib/apt/*' "
-               "! -path '/var/lib/systemd/deb-systemd-helper*' | grep .", status=1)
+               "! -path '/var/lib/systemd/deb-systemd-helper*' ! -path /etc/initramfs-tools/conf.d/bulkhead | grep .", status=1)
     shell.must("grep bulkhead /proc/modules /lib/modules/*/modules.dep; ls /dev/bulkhead; systemctl --failed --no-legend",
                "No such file", seconds=30)
     return files

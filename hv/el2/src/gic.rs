@@ -401,7 +401,7 @@ fn clear_active_priorities() {
 /// Leaves this CPU's interface with nothing enabled and no kick pending: it waits at EL2.
 pub fn quiet_interface(cpu: &PerCpu) {
     if listed::is_on() {
-        listed::clear();
+        listed::leave(cpu);
     }
     if gicv2::is_there() {
         return gicv2::quiet_interface(cpu);

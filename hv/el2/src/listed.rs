@@ -244,6 +244,7 @@ fn accept(cpu: &PerCpu, intid: u16) {
 
 /// Serves a trapped write of ICC_DIR_EL1, of one of the cell's interrupts.
 pub fn deactivate(cpu: &PerCpu, intid: u16) {
+    sysreg::dsb_sy(); // as in `show`
     listed::deactivate(&Here(cpu), intid);
 }
 
@@ -252,6 +253,8 @@ pub fn show(cpu: &PerCpu) {
     if !is_on() {
         return;
     }
+    // What the guest wrote to GICV has its effect on what GICH shows (DDI 0487, "Memory barriers": other registers, other peripheral).
+    sysreg::dsb_sy();
     listed::fold(&Here(cpu));
     if gicv2::is_there() {
         gicv2::show_sgis(cpu);
@@ -271,11 +274,12 @@ pub fn hide(cpu: &PerCpu) {
 }
 
 /// Leaves nothing pending in a list register: this CPU is to sleep at EL2, where only physical interrupts wake it. Tells whether it
-/// may: SGIs of a GICv2 are none that would.
+/// may: SGIs of a GICv2 are none that would, and a kick may have been taken out with them.
 pub fn before_sleep(cpu: &PerCpu) -> bool {
     show(cpu);
     hide(cpu);
-    !is_on() || !(0..count()).any(|index| Here(cpu).lr(index).is_pending())
+    let is_pending = |index| Here(cpu).lr(index).is_pending();
+    cpu.is_idle() && !(is_on() && (0..count()).any(is_pending))
 }
 
 /// Opens the physical interface for EL2's own use, and the virtual one for the guest's. Both were reset.
@@ -289,8 +293,14 @@ pub fn start(cpu: &PerCpu) {
     listed::open(&Here(cpu));
 }
 
+/// Gives what the guest has not taken back to the controller, for another CPU, before this one goes off.
+pub fn leave(cpu: &PerCpu) {
+    listed::fold(&Here(cpu));
+    clear();
+}
+
 /// Empties the list registers.
-pub fn clear() {
+fn clear() {
     (0..count()).for_each(|index| set_lr(index, Lr::EMPTY));
 }
 
@@ -304,6 +314,7 @@ pub fn find_maintenance(cpu: &PerCpu) -> Result<(), Refused> {
     }
     let control = read(gicv2::GICH_HCR);
     let before = intid::pending_ppis(cpu, |_| true);
+    clear(); // what is pending in one would keep the interrupt away
     set_control(HCR_EN | HCR_NPIE);
     let on = intid::pending_ppis(cpu, |now| now & !before != 0) & !before;
     set_control(control);
