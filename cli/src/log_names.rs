@@ -1,6 +1,6 @@
 //! Names for the numbers in EL2's log: cells, CPUs, devices, functions. EL2 has none of these names.
 //!
-//! One rule: a record that is older than the cell which has the number now keeps its number.
+//! One rule: a record is of the cell that has the number now, or had it last; one that is older than that cell keeps its number.
 
 use bulkhead_abi::info::Info;
 use bulkhead_model::id::Mpidr;
@@ -44,10 +44,10 @@ impl Names<'_> {
             return self.root(rest);
         }
         let (id, rest) = cell_of(message)?;
-        let cell = cell_name(self.info, id);
-        if cell.is_empty() {
-            return None;
-        }
+        let cell = match cell_name(self.info, id) {
+            none if none.is_empty() => self.store.former(id)?,
+            cell => cell,
+        };
         match rest.strip_prefix(": CPU ") {
             Some(fault) => self.fault(&cell, fault),
             None => Some(format!("cell {cell}{rest}")),

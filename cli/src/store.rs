@@ -71,6 +71,9 @@ impl Record {
     }
 }
 
+/// Files that tell which cell had a number last.
+const FORMER: &str = "former";
+
 /// The folder of the records.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -163,6 +166,31 @@ impl Store {
             false => Vec::new(),
         };
         Symbols::from_text(&String::from_utf8_lossy(&text))
+    }
+
+    /// Remembers the name of a cell that goes, for what the log says of its number until another one has it.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn put_former(&self, id: u64, name: &str) -> Result<(), Error> {
+        let path = self.path(&id.to_string(), FORMER);
+        self.write(&path, name, name.as_bytes())
+            .map_err(|error| Error::file("write", &path, &error))
+    }
+
+    /// Returns the name of the cell that had a number last, and is no more.
+    pub fn former(&self, id: u64) -> Option<String> {
+        fs::read_to_string(self.path(&id.to_string(), FORMER)).ok()
+    }
+
+    /// Forgets the names of cells that are no more: the log begins anew.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn forget_former(&self) -> Result<(), Error> {
+        self.names(&format!(".{FORMER}"))
+            .iter()
+            .try_for_each(|id| gone(&self.path(id, FORMER)))
     }
 
     /// Forgets that a `run` of a cell died; nothing there is fine.

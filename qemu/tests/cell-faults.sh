@@ -60,6 +60,9 @@ fault read 0x9000000 "$(deed read)" "pl011@9000000, owned by root"
 bulkhead cell destroy bad > /dev/null
 fault write 0x9040000 "$(deed write)" "pl011@9040000, owned by rtos"
 bulkhead cell destroy bad > /dev/null
+# The log names what is no more.
+says "cell bad, cpu@2: write to 0x09040000 .*pl011@9040000" bulkhead log
+says "cell bad destroyed" bulkhead log
 fault read 0x7000000000 "$(deed read)" "nothing in the board's tree, .*"
 
 echo "it begins anew, and fails again"

@@ -143,9 +143,13 @@ pub fn destroy(context: &Context, name: &str) -> Result<Report, Error> {
 pub(super) fn remove(context: &Context, name: &str) -> Result<Report, Error> {
     let device = Device::open()?;
     let record = context.store.get(name);
-    let is_gone = match live::read(&device)
-        .and_then(|info| send(&device, live::cell(&info, name)?, Command::Destroy))
-    {
+    let is_gone = match live::read(&device).and_then(|info| {
+        let cell = live::cell(&info, name)?;
+        if let Err(error) = context.store.put_former(cell.id as u64, name) {
+            context.note(&format!("the log will not name the cell any more: {error}"));
+        }
+        send(&device, cell, Command::Destroy)
+    }) {
         Ok(()) => false,
         // Only its record is left: the command before this one died.
         Err(Error::Refused(_) | Error::NotEnabled)

@@ -47,6 +47,7 @@ pub fn enable(context: &Context, args: &args::Enable) -> Result<Report, Error> {
         ..request(&device.status()?, args.memory, system.cpus.len())?
     };
     send(&device, &blob[..size], request)?;
+    context.store.forget_former()?;
     if let Some(note) = kvm_note(&context.linux) {
         context.note(note);
     }

@@ -227,6 +227,8 @@ fn the_log_names_what_it_numbers() {
     store
         .put_symbols("rtos", &Symbols::from_text("40000b20 40 main\n"))
         .unwrap();
+    store.put_former(1, "older").unwrap();
+    store.put_former(2, "plc").unwrap();
     let names = Names {
         info: &info,
         machine: Some(&machine),
@@ -256,6 +258,11 @@ fn the_log_names_what_it_numbers() {
             "cell 0: no such GIC register",
         ),
         ("cell 1: CPU x stopped", "cell 1: CPU x stopped"),
+        // Of one that is no more, and of one before that.
+        ("cell 2 destroyed", "cell 2 destroyed"),
+        ("cell 2 created", "cell plc created"),
+        ("cell 2 destroyed", "cell plc destroyed"),
+        ("cell 3 destroyed", "cell 3 destroyed"),
         (
             "cell 99999999999999999999 created",
             "cell 99999999999999999999 created",
@@ -274,6 +281,9 @@ fn the_log_names_what_it_numbers() {
     for (entry, (_, wanted)) in entries.iter().zip(said) {
         assert_eq!(entry.message, wanted);
     }
+    store.forget_former().unwrap();
+    assert_eq!((store.former(1), store.former(2)), (None, None));
+    assert!(!store.symbols("rtos").is_empty());
 }
 
 #[test]
