@@ -6,6 +6,7 @@
 # run: --machine virt-v2 --timeout 300
 # run: --machine virt-v2 --kernel 6.1 --timeout 300
 # run: --machine imx8mp --timeout 300
+# run: --machine imx8mp --kernel 6.1 --timeout 300
 # run: --machine zcu102 --timeout 300
 # run: --machine zcu102 --kernel 6.1 --timeout 300
 # run: --machine raspi4b --append nr_cpus=2 --timeout 600
