@@ -24,7 +24,7 @@ for what in $everything; do
     uart1-wait 20 "told to .$what" > /dev/null
     if [ $what = off ]; then
         wait_for 10 is_state bad stopped
-        refused 1 'state is "stopped"' bulkhead cell stop bad
+        refused 1 'it is stopped: only what runs can be stopped' bulkhead cell stop bad
     fi
     bulkhead cell destroy bad
     online 0-3

@@ -167,7 +167,7 @@ pub(super) fn off(context: &Context) -> Result<(), Error> {
     for record in context.store.all() {
         super::cell::give_back(context, &record)?;
     }
-    Ok(())
+    context.store.forget_former()
 }
 
 fn cell_names(info: &Info) -> String {
