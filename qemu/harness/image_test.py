@@ -103,7 +103,7 @@ def purge(machine):
     shell.must("dpkg -P bulkhead", "stays installed while cells need it", status=1)
     shell.must("bulkhead cell destroy rtos")
     files = shell.must("dpkg -L bulkhead 'bulkhead-modules-*' | sort > /run/files; grep -c bulkhead /run/files", r"^\d\d+$")
-    shell.must("apt-get purge -y bulkhead 'bulkhead-modules-*'", seconds=200)
+    shell.must("apt-get purge -y bulkhead 'bulkhead-modules-*'", seconds=600)
     shell.must("while read -r f; do [ -d $f ] || [ ! -e $f ] || echo left: $f; done < /run/files | grep . ", status=1)
     # What is not the packages': apt's and dpkg's own memory, the card's boot partition, files in root's home, the image's own setting.
     shell.must("find / -xdev -iname '*bulkhead*' ! -path '/root/*' ! -path '/boot/*' ! -path '/var/lib/apt/*' "
