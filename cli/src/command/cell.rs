@@ -145,10 +145,11 @@ pub(super) fn remove(context: &Context, name: &str) -> Result<Report, Error> {
     let record = context.store.get(name);
     let is_gone = match live::read(&device).and_then(|info| {
         let cell = live::cell(&info, name)?;
+        send(&device, cell, Command::Destroy)?;
         if let Err(error) = context.store.put_former(cell.id as u64, name) {
             context.note(&format!("the log will not name the cell any more: {error}"));
         }
-        send(&device, cell, Command::Destroy)
+        Ok(())
     }) {
         Ok(()) => false,
         // Only its record is left: the command before this one died.
