@@ -13,14 +13,11 @@ use crate::percpu::PerCpu;
 use crate::vgic::{Answer, perform};
 use crate::{gate, info, listed, registers};
 
-/// 1023: a spurious one, and all bits of a number.
-const NO_INTERRUPT: u64 = 0x3ff;
-
 /// See [`crate::vgic::access`].
 pub fn access(cpu: &PerCpu, ipa: Gpa, size: u8, write: Option<u64>) -> Answer {
     let gicd = board().gicd;
     if !gicd.contains(Hpa(ipa.0)) {
-        return second_page(cpu, ipa, write);
+        return second_page(cpu, ipa, size, write);
     }
     let offset = (ipa.0 - gicd.base().0) % DISTRIBUTOR_SIZE;
     let cause = if offset == GICD_SGIR {
@@ -52,15 +49,17 @@ pub fn access(cpu: &PerCpu, ipa: Gpa, size: u8, write: Option<u64>) -> Answer {
 
 /// Serves an access to the second page of a CPU interface, which has GICV_DIR and nothing else. Cells with listed delivery do not
 /// have it, so that no deactivation of what is in no list register goes by.
-fn second_page(cpu: &PerCpu, ipa: Gpa, write: Option<u64>) -> Answer {
+fn second_page(cpu: &PerCpu, ipa: Gpa, size: u8, write: Option<u64>) -> Answer {
     let second = frames().regions.gicc.base().0 + PAGE_SIZE;
     if !listed::is_on() || ipa.0 & !(PAGE_SIZE - 1) != second {
         return Answer::NotOurs;
     }
     info::count_exit(cpu.id, exit::SYSREG);
-    let intid = write.unwrap_or(NO_INTERRUPT) & NO_INTERRUPT;
-    if registers::owns(cpu, intid) {
-        listed::deactivate(cpu, (intid & NO_INTERRUPT) as u16);
+    if let (Some(value), 4, true) = (write, size, ipa.0 == second) {
+        let intid = value & 0x3ff;
+        if registers::owns(cpu, intid) {
+            listed::deactivate(cpu, intid as u16);
+        }
     }
     Answer::Done(0)
 }
