@@ -22,11 +22,16 @@ pub struct Device {
     pub base: u64,
     /// Its interrupts at the GIC.
     pub interrupts: Vec<u32>,
-    /// Others have registers in its pages.
-    pub shares_page: bool,
+    /// Paths of what else has registers in its pages.
+    pub beside: Vec<String>,
 }
 
 impl Device {
+    /// Its alias or its path is this.
+    fn is(&self, name: &str) -> bool {
+        self.name == name || self.path == name
+    }
+
     /// Says what it is in a line.
     pub fn describe(&self) -> String {
         let interrupts: Vec<String> = self.interrupts.iter().map(u32::to_string).collect();
@@ -38,9 +43,9 @@ impl Device {
         let Self {
             name, kind, base, ..
         } = self;
-        let shares = match self.shares_page {
-            true => "; shares its page with others",
-            false => "",
+        let shares = match self.beside.is_empty() {
+            true => "",
+            false => "; shares its page with others",
         };
         format!("{name}: {kind} at {base:#x}, {interrupts}{shares}")
     }
@@ -68,10 +73,10 @@ impl Offer {
         let all: Vec<(Node<'_>, Pages)> = enabled.map(|node| (node, pages(node))).collect();
         for device in &mut devices {
             let node = board.tree.find(&device.path);
-            device.shares_page = node.is_some_and(|node| shares_page(node, &all));
+            device.beside = node.map_or_else(Vec::new, |node| beside(node, &all));
         }
         // What is most likely wanted first: what has a name, and can be given by itself.
-        devices.sort_by_key(|device| (device.shares_page, device.name.starts_with('/')));
+        devices.sort_by_key(|device| (!device.beside.is_empty(), device.name.starts_with('/')));
         Ok(Self {
             cpus: cpus.iter().skip(1).map(|cpu| cpu.node.path()).collect(),
             devices,
@@ -91,15 +96,17 @@ fn pages(node: Node<'_>) -> Pages {
         .collect()
 }
 
-/// Tells whether one of these that is not above or below the node has registers in its pages.
-fn shares_page(node: Node<'_>, all: &[(Node<'_>, Pages)]) -> bool {
+/// Returns the paths of those that have registers in a node's pages, and are not above or below it.
+fn beside(node: Node<'_>, all: &[(Node<'_>, Pages)]) -> Vec<String> {
     let own = pages(node);
     let meets = |(first, last): &(u64, u64)| own.iter().any(|(a, b)| first <= b && a <= last);
     let is_relative = |other: Node<'_>| {
         other.ancestors().any(|at| at == node) || node.ancestors().any(|at| at == other)
     };
     all.iter()
-        .any(|(other, pages)| pages.iter().any(meets) && *other != node && !is_relative(*other))
+        .filter(|(other, pages)| pages.iter().any(meets) && *other != node && !is_relative(*other))
+        .map(|(other, _)| other.path())
+        .collect()
 }
 
 /// A node that has registers and interrupts of its own, is in use, and is not what Linux prints on.
@@ -128,7 +135,7 @@ fn device(board: &Board, node: Node<'_>) -> Option<Device> {
         kind,
         base,
         interrupts: lines,
-        shares_page: false,
+        beside: Vec::new(),
     })
 }
 
@@ -195,6 +202,11 @@ impl Wish {
             true => "    // devices = \"NAME\", \"NAME\";".to_owned(),
             false => format!("    devices = {};", strings(devices)),
         });
+        let shared = self.share_pages(offer);
+        if !shared.is_empty() {
+            lines.push("    // EL2 makes each access to the pages that these share with others: it costs exits.".to_owned());
+            lines.push(format!("    share-page = {};", strings(shared.into_iter())));
+        }
         let one = |property: &str, value: Option<&String>, example: &str| match value {
             Some(value) => format!(
                 "    {property} = {};",
@@ -207,6 +219,17 @@ impl Wish {
         lines.push(one("bootargs", self.bootargs.as_ref(), "for its software"));
         lines.push("};\n".to_owned());
         lines.join("\n")
+    }
+
+    /// Returns those of its devices that have something in their pages which stays where it is.
+    fn share_pages(&self, offer: &Offer) -> Vec<&str> {
+        let offered = |name: &String| offer.devices.iter().find(|device| device.is(name));
+        let wanted: Vec<&Device> = self.devices.iter().filter_map(offered).collect();
+        let goes = |path: &String| wanted.iter().any(|device| device.path == *path);
+        let stays =
+            |name: &&String| offered(name).is_some_and(|device| !device.beside.iter().all(goes));
+        let names = self.devices.iter().filter(stays);
+        names.map(String::as_str).collect()
     }
 }
 

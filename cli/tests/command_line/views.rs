@@ -673,6 +673,18 @@ fn what_can_be_given_by_itself_is_offered_first() {
         ],
         "{said:?}"
     );
+    let (one, other) = ("/mmio@a000000", "/mmio@a000200");
+    let written = |devices: &[&str]| {
+        let wish = Wish {
+            devices: devices.iter().map(|&name| name.to_owned()).collect(),
+            ..Wish::default()
+        };
+        wish.write(&offer)
+    };
+    assert!(written(&[one]).contains("\n    share-page = \"/mmio@a000000\";\n"));
+    for devices in [[one, other].as_slice(), &["serial1"], &[]] {
+        assert!(!written(devices).contains("share-page"), "{devices:?}");
+    }
 }
 
 const NEW: &str = "\
