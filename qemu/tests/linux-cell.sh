@@ -1,5 +1,5 @@
 #!/bin/sh
-# A second Linux beside root: Debian's own kernel with a RAM disk, which its file names, in a cell of two CPUs, from its generated
+# A second Linux beside root: Debian's own kernel with a RAM disk, which its file names or the command, in a cell of two CPUs, from its generated
 # tree. It works, costs nothing but SGIs when idle, reboots with all of it loaded anew, has a shell on its console, and gives
 # everything back when it powers off.
 # run: --no-enable --timeout 300 --put target/kernels/6.1/Image:/root/Image
@@ -64,11 +64,17 @@ exits() {
     bulkhead cell stats linux | awk 'NR > 1 { all += $3; sgi += $6 } END { print sgi, all - sgi }'
 }
 
-# Named from the cell's file on.
-sed '$s|^};|\tinitrd = "initrd";\n};|' $cells/linux.dts > /tmp/linux.dts
-refused 5 "/tmp/initrd: No such file" bulkhead run --rm /tmp/linux.dts /root/Image
+# Named from the cell's file on, or by the command: with one of the kernels each.
+set -- $cells/linux.dts /root/Image --initrd /tmp/initrd
+case $(uname -r) in
+    6.12.*)
+        sed '$s|^};|\tinitrd = "initrd";\n};|' $cells/linux.dts > /tmp/linux.dts
+        set -- /tmp/linux.dts /root/Image
+        ;;
+esac
+refused 5 "/tmp/initrd: No such file" bulkhead run --rm "$@"
 initrd 1
-bulkhead run --rm /tmp/linux.dts /root/Image > /tmp/run.out 2>&1 &
+bulkhead run --rm "$@" > /tmp/run.out 2>&1 &
 uart1-wait 120 '^guest: .* 2 CPUs, boot 1$' || fail "$(cat /tmp/run.out)"
 online 0-1
 uart1-wait 60 '^guest: all right; idle'

@@ -133,6 +133,8 @@ says "SPI 8 \(INTID 40\), level high +devices: \"serial1\" is /pl011@9040000" bu
 bulkhead config dtb $cells/rtos.dts > /tmp/rtos.dtb
 dtc -I dtb -O dts /tmp/rtos.dtb | grep -q 'model = "rtos"' || fail "no tree"
 says "/tmp/new.dts is written, and good for" bulkhead config new --name new --devices /pl031@9010000 -o /tmp/new.dts
+says "/tmp/part.dts is written, and good for" bulkhead config new --name part --devices /virtio_mmio@a003000 -o /tmp/part.dts
+says "costs exits" bulkhead config check /tmp/part.dts
 refused 1 "/tmp/new.dts exists already" bulkhead config new --name other -o /tmp/new.dts
 refused 3 "no alias 'serial9'" bulkhead config explain "$(sed 's/serial1/serial9/' $cells/rtos.dts > /tmp/w.dts; echo /tmp/w.dts)"
 create /tmp/new.dts
