@@ -10,6 +10,7 @@
 # run: --machine zcu102 --timeout 300
 # run: --machine zcu102 --kernel 6.1 --timeout 300
 # run: --machine raspi4b --append nr_cpus=2 --timeout 600
+# run: --machine raspi4b --kernel 6.1 --append nr_cpus=2 --timeout 600
 # run: --machine versal --timeout 300
 # run: --machine versal --kernel 6.1 --timeout 300
 # uart1: ^rtos: 2 s: .* right
