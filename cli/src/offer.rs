@@ -1,13 +1,12 @@
 //! What a board can give to a cell, and the file of a cell that takes some of it.
 
-use bulkhead_model::addr::PAGE_SIZE;
-
 use crate::board::Board;
 use crate::error::Error;
 use crate::report::Bytes;
+use crate::resolve::{self, Beside, is_used, pages};
 use crate::tree::Node;
 use crate::tree::interrupts::{Interrupt, interrupts, is_gic};
-use crate::tree::reg::{Window, windows};
+use crate::tree::reg::windows;
 
 /// A device that could go to a cell.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -69,8 +68,7 @@ impl Offer {
         let cpus = board.cpus()?;
         let nodes = board.tree.nodes();
         let mut devices: Vec<Device> = nodes.filter_map(|node| device(board, node)).collect();
-        let enabled = board.tree.nodes().filter(|node| node.is_enabled());
-        let all: Vec<(Node<'_>, Pages)> = enabled.map(|node| (node, pages(node))).collect();
+        let all = Beside::new(board, &[]);
         for device in &mut devices {
             let node = board.tree.find(&device.path);
             device.beside = node.map_or_else(Vec::new, |node| beside(node, &all));
@@ -84,28 +82,15 @@ impl Offer {
     }
 }
 
-/// First and last page of each of a node's registers.
-type Pages = Vec<(u64, u64)>;
-
-fn pages(node: Node<'_>) -> Pages {
-    let windows = windows(node).unwrap_or_default().into_iter();
-    let windows = windows.filter(|window| window.size != 0);
-    let last = |window: &Window| window.base.saturating_add(window.size - 1);
-    windows
-        .map(|window| (window.base / PAGE_SIZE, last(&window) / PAGE_SIZE))
-        .collect()
-}
-
-/// Returns the paths of those that have registers in a node's pages, and are not above or below it.
-fn beside(node: Node<'_>, all: &[(Node<'_>, Pages)]) -> Vec<String> {
-    let own = pages(node);
-    let meets = |(first, last): &(u64, u64)| own.iter().any(|(a, b)| first <= b && a <= last);
-    let is_relative = |other: Node<'_>| {
-        other.ancestors().any(|at| at == node) || node.ancestors().any(|at| at == other)
-    };
-    all.iter()
-        .filter(|(other, pages)| pages.iter().any(meets) && *other != node && !is_relative(*other))
-        .map(|(other, _)| other.path())
+/// Returns the paths of those in use that have registers in a node's pages and would not go with it.
+fn beside(node: Node<'_>, all: &Beside<'_>) -> Vec<String> {
+    let given = resolve::Device::read(node).map_or_else(|_| Vec::new(), |given| given.registers);
+    let stays = |other: &Node<'_>| is_used(*other) && !other.ancestors().any(|at| at == node);
+    given
+        .into_iter()
+        .filter_map(pages)
+        .flat_map(|pages| all.in_pages(pages, node).filter(stays).collect::<Vec<_>>())
+        .map(Node::path)
         .collect()
 }
 

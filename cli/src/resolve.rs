@@ -23,7 +23,7 @@ use crate::tree::interrupts::Interrupt;
 use crate::tree::reg::{Window, windows};
 use crate::tree::{Named, Node};
 pub use blame::blame;
-use devices::Beside;
+pub(crate) use devices::{Beside, is_used, pages};
 pub use devices::{Device, is_pci};
 
 /// A cell, ready for the ledger and for its own device tree.

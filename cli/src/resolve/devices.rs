@@ -36,7 +36,7 @@ impl<'t> Device<'t> {
     ///
     /// # Errors
     /// Why it cannot be given away, as the rest of a sentence about the node.
-    pub(super) fn read(node: Node<'t>) -> Result<Self, String> {
+    pub(crate) fn read(node: Node<'t>) -> Result<Self, String> {
         if node.parent().is_none() {
             return Err("it is the whole board".to_owned());
         }
@@ -139,20 +139,17 @@ pub(super) fn devices<'t>(
 }
 
 /// What stays with Linux beside the devices of a cell.
-pub(super) struct Beside<'t> {
+pub(crate) struct Beside<'t> {
     registers: Vec<(Window, Node<'t>)>,
     spis: Vec<(u32, Node<'t>)>,
 }
 
 impl<'t> Beside<'t> {
-    pub(super) fn new(board: &'t Board, devices: &[Device<'t>]) -> Self {
+    pub(crate) fn new(board: &'t Board, devices: &[Device<'t>]) -> Self {
         let mut beside = Self {
             registers: Vec::new(),
             spis: Vec::new(),
         };
-        if devices.is_empty() {
-            return beside;
-        }
         let is_given = |node: Node<'_>| {
             node.ancestors()
                 .any(|at| devices.iter().any(|given| given.node == at))
@@ -176,12 +173,12 @@ impl<'t> Beside<'t> {
     }
 
     /// Returns the nodes that have registers in these pages; what is above the device only holds it.
-    pub(super) fn in_pages(
+    pub(crate) fn in_pages(
         &self,
         pages: Window,
-        device: &Device<'_>,
+        device: Node<'_>,
     ) -> impl Iterator<Item = Node<'t>> {
-        let is_above = |node: Node<'_>| device.node.ancestors().any(|at| at == node);
+        let is_above = move |node: Node<'_>| device.ancestors().any(|at| at == node);
         self.registers
             .iter()
             .filter(move |(window, node)| window.overlaps(&pages) && !is_above(*node))
@@ -196,12 +193,12 @@ impl<'t> Beside<'t> {
 }
 
 /// Tells whether Linux may use the node: neither it nor what it hangs on is disabled.
-pub(super) fn is_used(node: Node<'_>) -> bool {
+pub(crate) fn is_used(node: Node<'_>) -> bool {
     node.ancestors().all(Node::is_enabled)
 }
 
 /// Returns the whole pages around a window.
-pub(super) fn pages(window: Window) -> Option<Window> {
+pub(crate) fn pages(window: Window) -> Option<Window> {
     let base = window.base / PAGE_SIZE * PAGE_SIZE;
     let end = window
         .base

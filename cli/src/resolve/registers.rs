@@ -49,7 +49,7 @@ pub(super) fn claim(
                 continue;
             }
             seen.push(pages);
-            for other in beside.in_pages(pages, device) {
+            for other in beside.in_pages(pages, device.node) {
                 let (at, other, is_used) = (pages.base, other.path(), is_used(other));
                 if is_used {
                     let reason = format!("it shares its page at {at:#x} with {other}");
@@ -102,7 +102,7 @@ fn divide<'t>(
     device: &Device<'_>,
     beside: &Beside<'t>,
 ) -> Result<Divided<'t>, String> {
-    if let Some(other) = beside.in_pages(registers, device).next() {
+    if let Some(other) = beside.in_pages(registers, device.node).next() {
         return Err(format!(
             "its registers at {:#x} are those of {} too: they cannot be divided",
             registers.base,
@@ -115,7 +115,7 @@ fn divide<'t>(
     let size = PAGE_SIZE;
     for base in [pages.base, end - PAGE_SIZE] {
         let page = Window { base, size };
-        let Some(other) = beside.in_pages(page, device).next() else {
+        let Some(other) = beside.in_pages(page, device.node).next() else {
             continue;
         };
         let start = registers.base.max(base);
