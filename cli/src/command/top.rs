@@ -113,7 +113,9 @@ fn watch(
             let now = Look::take(device)?;
             (rates, _) = now.since(&before);
             before = now;
-        } else if event::poll(rest.min(SLICE)).map_err(has_gone)? {
+        }
+        // Also where drawing takes all of the period: else no key would ever be read.
+        if event::poll(rest.min(SLICE)).map_err(has_gone)? {
             match event::read().map_err(has_gone)? {
                 Event::Key(key) if is_end(key) => return Ok(()),
                 Event::Key(key) if is_control(key, 'l') => {
